@@ -1,0 +1,1 @@
+"""Training of neural networks in particle physics, declared in YAML."""

@@ -1,0 +1,1 @@
+"""Files to prepared dataset to batches."""

@@ -1,0 +1,78 @@
+"""What can go wrong, told to the user as sentences, and the exit code each kind ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Path = tuple[str | int, ...]
+"""Where something stands in a spec: the keys and list indices that lead to it."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake in a spec, not yet located: where it stands, and one sentence that says what to write instead."""
+
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A mistake located in a file; lines and columns count from 1, and 0 means that the file has no such place."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        if not self.line:
+            return f"{self.file}: {self.message}"
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class EngineError(Exception):
+    """Anything the user is told as a sentence. A traceback that reaches the user is a bug."""
+
+    exit_code = 1
+
+
+class SpecError(EngineError):
+    """The spec is wrong; carries every problem found, in the order of the file."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: Sequence[Problem] = tuple(dict.fromkeys(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(EngineError):
+    """The command line asks for something that cannot be done."""
+
+    exit_code = 2
+
+
+class DataError(EngineError):
+    """Data are missing, unreadable, or were partly skipped."""
+
+    exit_code = 3
+
+
+class TrainingError(EngineError):
+    """Training failed: a loss that is not finite, a checkpoint that does not fit."""
+
+    exit_code = 4
+
+
+class ExportError(EngineError):
+    """The exported network could not be written, or does not agree with the trained one."""
+
+    exit_code = 5
+
+
+class Interrupted(EngineError):
+    """The user asked to stop; what was done so far is kept."""
+
+    exit_code = 130

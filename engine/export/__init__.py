@@ -1,0 +1,1 @@
+"""A trained run to the formats that other programs read."""

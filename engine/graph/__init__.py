@@ -1,0 +1,1 @@
+"""Declared blocks to a torch module."""

@@ -1,0 +1,160 @@
+"""A run is a directory that holds everything it needs: `runs/<name>/<number>/`, and `latest` that leads to the newest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+
+PACKAGES = (
+    "engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime", "matplotlib", "tensorboard",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where each part of a run stands. Nothing is shared between runs and nothing of another run is overwritten."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The spec after includes and overrides: what was really run."""
+        return self.path / "spec.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine and start time."""
+        return self.path / "environment.json"
+
+    @property
+    def contract(self) -> Path:
+        """What the network expects of its input: features, units, transforms, classes, content hash of the data."""
+        return self.path / "contract.json"
+
+    @property
+    def metrics_log(self) -> Path:
+        """One JSON object a line: losses and metrics of each step and epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics of the evaluation."""
+        return self.path / "metrics.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard events."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Best and last checkpoint."""
+        return self.path / "checkpoints"
+
+    @property
+    def plots(self) -> Path:
+        """Figures as PNG and PDF."""
+        return self.path / "plots"
+
+    @property
+    def predictions(self) -> Path:
+        """Outputs of the network on the evaluated splits."""
+        return self.path / "predictions"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained report."""
+        return self.path / "report.html"
+
+    @property
+    def export(self) -> Path:
+        """The exported network."""
+        return self.path / "export"
+
+    @property
+    def stages(self) -> Path:
+        """Which stages of the pipeline are complete."""
+        return self.path / "stages.json"
+
+
+def create_run(root: Path, name: str) -> RunDirectory:
+    """Make the next numbered run directory of an experiment and point `latest` at it.
+
+    Two programs that start at once get two numbers: `mkdir` decides.
+    """
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()), default=0)
+    while True:
+        path = folder / f"{number:04d}"
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+    _point_latest(folder, path.name)
+    return RunDirectory(path)
+
+
+def _point_latest(folder: Path, target: str) -> None:
+    temporary = folder / f".latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(folder / "latest")
+
+
+def open_run(path: Path) -> RunDirectory:
+    """An existing run.
+
+    Raises:
+        UsageError: `path` is no run directory; the sentence names runs that are there.
+    """
+    run = RunDirectory(path.resolve())
+    if run.spec.is_file():
+        return run
+    candidates = sorted(str(spec.parent) for spec in path.glob("**/spec.yaml")) if path.is_dir() else []
+    hint = f"; there are {', '.join(candidates[:3])}" if candidates else "; `engine run SPEC` makes one"
+    message = f"{path} is not a run directory (it has no spec.yaml){hint}"
+    raise UsageError(message)
+
+
+def latest_run(root: Path, name: str) -> RunDirectory | None:
+    """The newest run of an experiment, or None."""
+    folder = root / name
+    numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
+    return RunDirectory((folder / f"{numbers[-1]:04d}").resolve()) if numbers else None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that the file is either the old one or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def describe_environment(command: list[str], device: str) -> dict[str, Any]:
+    """What is needed to understand a result later: versions, machine, command, time (UTC)."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "command": command,
+        "device": device,
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "versions": versions,
+    }

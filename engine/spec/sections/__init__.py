@@ -1,0 +1,59 @@
+"""The sections of a spec as frozen dataclasses: what the rest of the program works with."""
+
+from engine.spec.sections.data import (
+    CollectionSpec,
+    DataSpec,
+    FeatureSpec,
+    FieldSpec,
+    InputSpec,
+    LayoutSpec,
+    PredictSpec,
+    RowsSpec,
+    SampleSpec,
+    SelectionSpec,
+    SplitSpec,
+    TargetSpec,
+    WeightSpec,
+)
+from engine.spec.sections.model import BlockParameter, BlockSpec, LayerSpec, ModelSpec, NodeSpec, SourceSpec
+from engine.spec.sections.results import EvaluationSpec, MetricSpec
+from engine.spec.sections.training import (
+    ChoiceSpec,
+    EarlyStoppingSpec,
+    LossSpec,
+    MonitorSpec,
+    StreamSpec,
+    TrainingSpec,
+    UpdateSpec,
+)
+
+__all__ = [
+    "BlockParameter",
+    "BlockSpec",
+    "ChoiceSpec",
+    "CollectionSpec",
+    "DataSpec",
+    "EarlyStoppingSpec",
+    "EvaluationSpec",
+    "FeatureSpec",
+    "FieldSpec",
+    "InputSpec",
+    "LayerSpec",
+    "LayoutSpec",
+    "LossSpec",
+    "MetricSpec",
+    "ModelSpec",
+    "MonitorSpec",
+    "NodeSpec",
+    "PredictSpec",
+    "RowsSpec",
+    "SampleSpec",
+    "SelectionSpec",
+    "SourceSpec",
+    "SplitSpec",
+    "StreamSpec",
+    "TargetSpec",
+    "TrainingSpec",
+    "UpdateSpec",
+    "WeightSpec",
+]

@@ -1,0 +1,212 @@
+"""The `data:` section of a spec, checked and typed: what is read, which rows are made of it, what the network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.errors import Path
+from engine.spec.expressions import Expression
+
+Scalar = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A field of a collection: a branch of the file (`{i}` in it: one branch a slot of a wide table) or an expression of branches."""
+
+    name: str
+    branch: str | None
+    expression: Expression | None  # of branch names
+    default: Scalar | None  # used where the file has no such branch
+    unit: str | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """What one entry (event) of a file holds: one value of each field (scalar branches) or a list of objects.
+
+    `owner` names a branch with, for each object, the index of the row's object that it belongs to (or a list of such
+    indices, -1 for none); "implicit" says that an entry has one row and all objects belong to it.
+    `slots` is the number of `{i}` branches of a wide table and `exists` says which slots hold an object.
+    """
+
+    name: str
+    fields: Mapping[str, FieldSpec]
+    owner: str | None
+    slots: int | None
+    exists: Expression | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class SelectionSpec:
+    """The objects of a collection (or of another selection) that pass a condition on its fields."""
+
+    name: str
+    of: str
+    where: Expression
+    path: Path
+
+
+@dataclass(frozen=True)
+class LayoutSpec:
+    """How one kind of file is read. The `data:` section itself is the layout named "default"."""
+
+    name: str
+    format: Literal["root", "parquet", "hdf5", "pickle"] | None  # None: from the file's ending
+    tree: str | None  # TTree, RNTuple or HDF5 dataset/group
+    collections: Mapping[str, CollectionSpec]
+    selections: Mapping[str, SelectionSpec]
+    path: Path
+
+
+@dataclass(frozen=True)
+class RowsSpec:
+    """Which objects become rows: a collection or selection, or for each object of `to` the nearest of them in delta R.
+
+    Attributes:
+        of: collection or selection that the rows come from.
+        to: None, or the collection or selection matched to; its fields are then known as `matched.<field>`.
+        within: largest delta R of a match (inclusive); None for no limit.
+    """
+
+    of: str
+    to: str | None
+    within: float | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class SampleSpec:
+    """Files of one kind, the rows made of them, and what is known about all of them: label, weight, constants."""
+
+    name: str
+    files: tuple[str, ...]  # globs
+    layout: str
+    rows: RowsSpec
+    labels: tuple[str, ...]  # each the class of one target
+    weight: Expression | None  # None: event.weight where the layout has it, else 1
+    constants: Mapping[str, float]
+    path: Path
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """One feature of an input and its transforms, which act in the order of the attributes below.
+
+    `expression` .. `mirror` are computed when the data are prepared (from all objects of the row); `absolute` .. `fill`
+    act on one value at a time, in the loader and as first nodes of the exported graph.
+    """
+
+    name: str
+    expression: Expression | None  # None: the field of that name
+    fraction_of: tuple[str, ...]  # value / sum of these fields, 0/0 -> 0
+    mirror: Expression | None  # sign flipped where this is negative
+    absolute: bool
+    log1p: bool
+    clip: tuple[float, float] | Literal["fit"] | None
+    scale: float | Literal["fit"] | None  # "fit": (x - mean) / standard deviation of the training split
+    offset: float
+    range: tuple[float, float] | None  # the clip limits are mapped to this range
+    range_from: tuple[float, float] | None  # fixed limits mapped to `range` (default 0..1) without a clip
+    one_hot: tuple[float, ...] | None  # one column a listed value; any other value gives zeros
+    fill: float  # what stands in place of NaN and inf, after all else
+    path: Path
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An input of the network: the row itself (of the rows' collection or `event`) or the objects that belong to it."""
+
+    name: str
+    of: str
+    order: Expression | None  # ascending; None keeps the file's order
+    keep: int | None  # at most n objects a row; None for the row itself
+    where: Expression | None  # objects that count, a condition on their fields
+    relative_to: Literal["leading", "row"] | None  # for fields eta and phi; phi wrapped to +-pi
+    dtype: Literal["float32", "float16"]
+    features: Mapping[str, FeatureSpec]
+    path: Path
+
+    @property
+    def width(self) -> int:
+        """Columns that the network sees: one a feature, or one a listed value where it is one-hot."""
+        return sum(len(feature.one_hot) if feature.one_hot else 1 for feature in self.features.values())
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """What the network learns: the class of a row (from the sample's label or the value of an expression) or a number.
+
+    `classes` maps a class to its value: None where the sample's label says the class, else the expression's value.
+    The class index is the position in `classes`. No classes: the expression is the (regression) target.
+    """
+
+    name: str
+    classes: Mapping[str, float | None]
+    expression: Expression | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """A derived weight: that of the row times a factor that depends on its class and, in bins, on a column.
+
+    Attributes:
+        of: the weight it starts from ("weight" is the row's own).
+        samples: the samples whose training split fixes the factors; () for all.
+        balance: target whose classes all get the sum of weights of the last one listed among them
+            (`to` names another class); None for no balancing.
+        reweight: column whose distribution is changed, None for none.
+        bins: edges of the column; values outside take the nearest bin.
+        to: class whose distribution the others get, or "flat".
+    """
+
+    name: str
+    of: str
+    samples: tuple[str, ...]
+    balance: str | None
+    reweight: str | None
+    bins: tuple[float, ...]
+    to: str | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """Rows go to a split by a hash of their identity (columns of `by`) and of the seed; the fractions add up to 1."""
+
+    by: tuple[str, ...]
+    train: float
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True)
+class PredictSpec:
+    """The rows that `engine predict` makes of a file, and the layout it reads."""
+
+    rows: RowsSpec
+    layout: str
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The whole `data:` section."""
+
+    layouts: Mapping[str, LayoutSpec]
+    on_error: Literal["stop", "skip"]
+    max_lost: float  # largest fraction of a sample's files that may be skipped
+    samples: Mapping[str, SampleSpec]
+    inputs: Mapping[str, InputSpec]
+    targets: Mapping[str, TargetSpec]
+    columns: Mapping[str, Expression]
+    weights: Mapping[str, WeightSpec]
+    split: SplitSpec
+    predict: PredictSpec | None
+    seed: int
+    raw: Mapping[str, Any] = field(repr=False)  # the resolved section as plain values: what the fingerprint is made of
+    path: Path = ("data",)

@@ -1,0 +1,1 @@
+"""Batches and a network to a trained run."""
