@@ -1,0 +1,1 @@
+"""Rows out of prepared segments into padded batches, sanitized on the way."""

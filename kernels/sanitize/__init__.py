@@ -1,0 +1,1 @@
+"""Clean-up and scaling of features: the same parameters in every implementation."""
