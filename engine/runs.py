@@ -1,4 +1,4 @@
-"""A run is a directory that holds everything it needs: `runs/<name>/<number>/`, and `latest` that leads to the newest."""
+"""A run is a directory that holds everything it needs, `runs/<name>/<number>/`; `latest` leads to the newest."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
 
-PACKAGES = (
-    "engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime", "matplotlib", "tensorboard",
-)  # fmt: skip
+PACKAGES = ("engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def describe_environment(command: list[str], device: str) -> dict[str, Any]:
     return {
         "command": command,
         "device": device,
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processors": os.cpu_count(),

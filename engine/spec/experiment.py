@@ -11,7 +11,7 @@ from engine.spec.sections import DataSpec, EvaluationSpec, MetricSpec, ModelSpec
 
 @dataclass(frozen=True)
 class Experiment:
-    """A whole spec. `document` is the resolved YAML with the position of every value, for messages and for the run's record."""
+    """A whole spec; `document` is the resolved YAML with the position of every value, for messages and the record."""
 
     name: str
     seed: int
@@ -25,6 +25,6 @@ class Experiment:
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """The spec after includes, overrides and aliases, as plain values; reading it back gives the same experiment."""
+        """The spec after includes, overrides and aliases, as plain values; it reads back as the same experiment."""
         value: dict[str, Any] = self.document.value
         return value
