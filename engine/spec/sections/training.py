@@ -93,4 +93,6 @@ class TrainingSpec:
     checkpoint_every: int | None  # steps between checkpoints inside an epoch; None: at the end of each epoch only
     validation_batch: int
     histograms_every: int  # epochs between TensorBoard histograms of weights and gradients; 0 for never
+    log_every: int = 100  # steps between the step lines of metrics.jsonl and TensorBoard
+    deterministic: bool = False  # deterministic algorithms alone on CUDA
     path: Path = ("training",)
