@@ -1,7 +1,8 @@
 """What is done to the value of a feature before a network sees it, and the NumPy form that defines it.
 
-All arithmetic is float32. Every other implementation (numba, C++, CUDA, the torch module of the export) agrees with `apply` bit for bit, except
-for features with `log1p`, where the implementations may differ by `LOG1P_ULP` units in the last place of the logarithm.
+All arithmetic is float32. Every other implementation (numba, C++, CUDA, the torch module of the export) agrees with
+`apply` bit for bit, except for features with `log1p`, where the implementations may differ by `LOG1P_ULP` units in the
+last place of the logarithm.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ LOG1P_ULP = 4
 class FeatureTransform:
     """From one stored value to the network's input: one column, or one column a value of `one_hot`.
 
-    A value that is not finite becomes `fill`. A finite one goes through `absolute`, then `log1p`, then the clip to [`low`, `high`], then
-    `* scale + offset`; if the result is not finite (an overflow, the logarithm of a number below -1) it becomes `fill` too.
+    A value that is not finite becomes `fill`. A finite one goes through `absolute`, then `log1p`, then the clip to
+    [`low`, `high`], then `* scale + offset`; if the result is not finite (an overflow, the logarithm of a number below
+    -1) it becomes `fill` too.
 
     With `one_hot` the other parameters are not used: column i is 1 where the value equals `one_hot[i]` and 0 elsewhere.
 
     Raises:
-        ValueError: a parameter is NaN or infinite (`low` and `high` may be infinite), `low > high`, or `one_hot` is empty or repeats a value.
+        ValueError: a parameter is NaN or infinite (`low` and `high` may be infinite), `low > high`, or `one_hot` is
+            empty or repeats a value.
     """
 
     absolute: bool = False
@@ -52,7 +55,7 @@ class FeatureTransform:
     def _check_one_hot(values: tuple[float, ...]) -> None:
         if not values or not all(math.isfinite(value) for value in values):
             raise ValueError(f"one_hot needs at least one value, all of them finite, not {list(values)}")
-        if len(set(np.float32(values).tolist())) != len(values):
+        if len({float(np.float32(value)) for value in values}) != len(values):
             raise ValueError(f"one_hot needs values that differ in float32, not {list(values)}")
 
     @property
@@ -66,7 +69,7 @@ class FeatureTransform:
         return self == FeatureTransform(fill=self.fill)
 
     def to_dict(self) -> dict[str, Any]:
-        """The parameters that differ from their defaults, as strict JSON can hold them: infinities as "inf" and "-inf"."""
+        """The parameters that differ from their defaults, for strict JSON: infinities are "inf" and "-inf"."""
         chosen: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
