@@ -1,0 +1,107 @@
+"""Which implementation of each kernel is in use, and why.
+
+`ENGINE_KERNELS=native|numba|reference` forces one; otherwise the first that works is taken, native before numba before
+the reference. CUDA versions are used for tensors on a CUDA device, whatever is chosen here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+IMPLEMENTATIONS = ("native", "numba", "reference")
+KERNELS = ("sanitize", "gather", "vertex_fit", "extrapolate")
+VARIABLE = "ENGINE_KERNELS"
+
+
+class BackendError(RuntimeError):
+    """The implementation that ENGINE_KERNELS asks for is not there."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a kernel runs with on the CPU, and why.
+
+    Attributes:
+        kernel: name of the kernel's folder.
+        implementation: "native", "numba" or "reference".
+        reason: for a person, such as "built for baseline, x86-64-v3, x86-64-v4; running x86-64-v4".
+    """
+
+    kernel: str
+    implementation: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.implementation}: {self.reason}"
+
+
+@cache
+def native() -> tuple[ModuleType | None, str]:
+    """The compiled module, or None and the reason why there is none."""
+    try:
+        module = importlib.import_module("engine_kernels._native")
+    except ModuleNotFoundError:
+        return None, "the package was installed without its compiled module"
+    except ImportError as error:
+        return None, f"the compiled module does not load ({error})"
+    return module, f"built for {module.built_levels}; running {module.running_level()}"
+
+
+@cache
+def _numba() -> str | None:
+    """Why numba cannot be used, or None."""
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:
+        return f"numba does not load ({error})"
+    return None
+
+
+def choose(kernel: str, forced: str | None = None) -> Choice:
+    """The implementation of `kernel` that runs on the CPU.
+
+    Args:
+        kernel: one of `KERNELS`.
+        forced: an implementation; without it, the environment variable ENGINE_KERNELS.
+
+    Raises:
+        BackendError: the forced implementation does not exist or is not available.
+    """
+    name = forced or os.environ.get(VARIABLE) or None
+    by = "asked for by the caller" if forced else f"{VARIABLE} is set"
+    if name is not None and name not in IMPLEMENTATIONS:
+        raise BackendError(f"there is no implementation {name!r} of the kernels; choose native, numba or reference")
+    module, why = native()
+    there = module is not None and kernel in module.kernels
+    if module is not None and not there:
+        why = f"the compiled module has no {kernel}"
+    if name == "native" and not there:
+        raise BackendError(f"the native implementation of {kernel} was asked for, but {why}")
+    if there and name in (None, "native"):
+        return Choice(kernel, "native", why)
+    missing = None if name == "reference" else _numba()
+    if name == "numba" and missing:
+        raise BackendError(f"the numba implementation of {kernel} was asked for, but {missing}")
+    if name is not None:
+        return Choice(kernel, name, by)
+    return Choice(kernel, "reference", f"{why}; {missing}") if missing else Choice(kernel, "numba", why)
+
+
+def cuda() -> str:
+    """One sentence on the CUDA kernels: what they were built for, and whether there is a device."""
+    module, why = native()
+    if module is None:
+        return f"none: {why}"
+    if not module.cuda_archs:
+        return "none: built without CUDA"
+    count, reason = module.device_count()
+    return f"built for {module.cuda_archs}; {count} devices" + (f" ({reason})" if reason else "")
+
+
+def report() -> list[tuple[str, str]]:
+    """A line for each kernel and one for CUDA: (name, implementation and reason), for `engine doctor`."""
+    return [*((kernel, str(choose(kernel))) for kernel in KERNELS), ("cuda", cuda())]
