@@ -1,51 +1,201 @@
-"""TTrees and RNTuples of ROOT files, through uproot."""
+"""TTrees and RNTuples of ROOT files.
+
+Plain branches of TTrees in local files (numbers, arrays, vectors and vectors of vectors of numbers) are decoded directly:
+files of many small baskets read several times faster than through uproot, and their description is at hand without
+importing it. All else goes through uproot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-import awkward as ak
-import numpy as np
-import uproot
-
-from engine.data.columns import Column, Jagged
 from engine.data.readers.base import BranchInfo, require
+from engine.data.readers.root_file import Key, RootFile
+from engine.data.readers.root_tree import Tree, Unsupported, read_tree
+from engine.data.readers.root_types import Storage, describe
 from engine.errors import DataError
+
+if TYPE_CHECKING:
+    from engine.data.columns import Column
+    from engine.data.readers.root_baskets import BranchDecoder
+    from engine.data.readers.root_uproot import UprootTree
+
+_DAMAGE = (
+    struct.error,
+    zlib.error,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+)
+"""What decoders (here, in uproot and in the decompressors) raise on bytes that make no sense."""
+
+_Result = TypeVar("_Result")
 
 
 class RootReader:
-    """One TTree or RNTuple of a ROOT file."""
+    """One TTree or RNTuple of a ROOT file, as `Reader`."""
 
     def __init__(self, path: str, tree: str | None) -> None:
+        """Open the file and read the description of the tree (None: the only one).
+
+        Raises:
+            DataError: no ROOT file, damaged, truncated, or without such a tree.
+        """
         self.path = path
+        self._file: RootFile | None = None
+        self._general: UprootTree | None = None
+        self._tree: Tree | None = None
+        self._storage: dict[str, Storage] = {}
+        self._decoders: dict[str, BranchDecoder] = {}
         try:
-            self._file = uproot.open(path)
-            self._tree = self._file[tree]
-        except Exception as error:
-            raise DataError(f"{path}: {error}") from error
-        self.entries = int(self._tree.num_entries)
-        self.branches: Mapping[str, BranchInfo] = {b.name: _info(b) for b in self._tree.branches}
+            self._name = self._guard(lambda: self._open(tree))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def entries(self) -> int:
+        """Number of entries of the tree."""
+        return self._entries
+
+    @property
+    def branches(self) -> Mapping[str, BranchInfo]:
+        """Every branch of the tree by name."""
+        return self._branches
 
     def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        require(self.path, self.branches, names)
-        arrays: dict[str, Any] = self._tree.arrays(
-            list(names), entry_start=start, entry_stop=stop, library="ak", how=dict
-        )
-        return {name: to_column(arrays[name].layout) for name in names}
+        """The named branches for entries [start, stop); see `Reader.read`."""
+        require(self.path, self._branches, names)
+        for name in names:
+            if not self._branches[name].readable:
+                raise DataError(f"{self.path}: branch '{name}' cannot be read ({self._branches[name].dtype})")
+        start = min(max(start, 0), self._entries)
+        stop = min(max(stop, start), self._entries)
+        found: dict[str, Column] = {}
+        for name in names:
+            found[name] = self._guard(lambda name=name: self._read_one(name, start, stop), name)  # type: ignore[misc]
+        return found
 
     def close(self) -> None:
-        self._file.close()
+        """Release the file."""
+        self._decoders.clear()
+        if self._file is not None:
+            self._file.close()
+        if self._general is not None:
+            self._general.close()
+
+    def _guard(self, action: Callable[[], _Result], branch: str | None = None) -> _Result:
+        """Run an action; damage that it stumbles over becomes a sentence."""
+        try:
+            return action()
+        except DataError:
+            raise
+        except _DAMAGE as error:
+            where = f"branch '{branch}' cannot be read" if branch else "cannot be read as a ROOT file"
+            raise DataError(f"{self.path}: {where}; the file seems to be damaged ({_reason(error)})") from error
+
+    def _open(self, tree: str | None) -> str:
+        """Find the tree; returns its path in the file."""
+        if "://" in self.path:
+            return self._open_general(tree)
+        self._file = RootFile(self.path)
+        objects = self._file.objects()
+        trees = {name: key for name, key in objects.items() if _is_tree(key)}
+        name = choose_tree(self.path, tree, trees, objects)
+        try:
+            if trees[name].class_name != "TTree":
+                raise Unsupported(trees[name].class_name)
+            self._tree = read_tree(self._file, trees[name])
+        except Unsupported:
+            return self._open_general(name)
+        self._entries = self._tree.entries
+        self._branches: dict[str, BranchInfo] = {}
+        for branch in self._tree.branches.values():
+            self._branches[branch.name], storage = describe(branch)
+            if storage is not None:
+                self._storage[branch.name] = storage
+        return name
+
+    def _open_general(self, tree: str | None) -> str:
+        """Leave the file to uproot."""
+        from engine.data.readers.root_uproot import UprootTree
+
+        try:
+            self._general = UprootTree(self.path, tree)
+        except ImportError as error:
+            raise DataError(f"{self.path}: cannot be opened: {_reason(error)}") from error
+        name = choose_tree(self.path, tree, self._general.names, ())
+        self._entries = self._general.entries
+        self._branches = self._general.branches()
+        return name
+
+    def _read_one(self, name: str, start: int, stop: int) -> Column:
+        """One branch, by the decoder that knows it."""
+        storage = self._storage.get(name)
+        if storage is None or self._file is None or self._tree is None:
+            return self._uproot().read([name], start, stop)[name]
+        if name not in self._decoders:
+            from engine.data.readers.root_baskets import BranchDecoder
+
+            self._decoders[name] = BranchDecoder(self._file, self._tree.branches[name], storage)
+        return self._decoders[name].read(start, stop)
+
+    def _uproot(self) -> UprootTree:
+        """The tree as uproot opens it, on first use."""
+        if self._general is None:
+            from engine.data.readers.root_uproot import UprootTree
+
+            self._general = UprootTree(self.path, self._name)
+        return self._general
 
 
-def _info(branch: Any) -> BranchInfo:
-    name = branch.typename
-    return BranchInfo(branch.name, name.replace("std::vector<", "").rstrip(">"), name.count("vector<"))
+def choose_tree(path: str, tree: str | None, trees: Iterable[str], objects: Iterable[str]) -> str:
+    """The tree to read: the one asked for, or the only one.
+
+    Raises:
+        DataError: there is no such tree (says what is there instead), or several and none was asked for.
+    """
+    names, others = list(trees), list(objects)
+    if tree is None and len(names) == 1:
+        return names[0]
+    wanted = tree.partition(";")[0].strip("/") if tree is not None else None
+    if wanted is not None and wanted in names:
+        return wanted
+    there = f"it holds {_some(names)}" if names else "it holds no tree at all"
+    if not names and others:
+        there += f" (only {_some(others)})"
+    if wanted is None:
+        raise DataError(f"{path}: {there}; write which to read as `tree:`" if names else f"{path}: {there}")
+    if wanted in others:
+        raise DataError(f"{path}: '{wanted}' is not a tree; {there}")
+    raise DataError(f"{path}: there is no tree '{wanted}'; {there}")
 
 
-def to_column(layout: Any) -> Column:
-    """The buffers of an awkward array without a copy."""
-    layout = layout.to_packed() if not isinstance(layout, ak.contents.NumpyArray) else layout
-    if isinstance(layout, ak.contents.ListOffsetArray):
-        return Jagged(np.asarray(layout.offsets.data, dtype=np.int64), to_column(layout.content))
-    return np.asarray(layout.data)
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, in quotes."""
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _is_tree(key: Key) -> bool:
+    """Whether an object of the file is a table of entries."""
+    return key.class_name in ("TTree", "TNtuple", "TNtupleD") or key.class_name.endswith("RNTuple")
+
+
+def _reason(error: BaseException) -> str:
+    """First line of an error's text, short."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:160]
