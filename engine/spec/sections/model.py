@@ -11,7 +11,7 @@ from engine.errors import Path
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer: the block's name and its parameters as written (`$name` not yet replaced)."""
+    """One layer: the block's name and its parameters as written; `$name` not yet replaced, {"": 0.2} for `dropout: 0.2`."""
 
     block: str
     parameters: Mapping[str, Any]
@@ -23,7 +23,8 @@ class SourceSpec:
     """Where a node's input comes from: a data input, another node (`vertex.position`: one of its outputs) or a nested chain.
 
     `name` is the input's or node's name; `layers` are applied to it first (`{from: pdg, layers: [...]}`);
-    `select` picks features by name or index; `argument` is the block's named input that it feeds (`{tracks: perigee}`).
+    `select` picks features by name or index; `argument` is the block's named input that it feeds (`{tracks: perigee}`);
+    `broadcast` says that it is a row to be used for each object of the other sources (`{broadcast: jet}`).
     """
 
     name: str
@@ -31,6 +32,7 @@ class SourceSpec:
     select: tuple[str | int, ...]
     argument: str | None
     path: Path
+    broadcast: bool = False
 
 
 @dataclass(frozen=True)
