@@ -1,8 +1,8 @@
 """TTrees and RNTuples of ROOT files.
 
-Plain branches of TTrees in local files (numbers, arrays, vectors and vectors of vectors of numbers) are decoded directly:
-files of many small baskets read several times faster than through uproot, and their description is at hand without
-importing it. All else goes through uproot.
+Plain branches of TTrees in local files (numbers, arrays, vectors and vectors of vectors of numbers) are decoded
+directly: files of many small baskets read several times faster than through uproot, and their description is at hand
+without importing it. All else goes through uproot.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.data.readers.base import BranchInfo, require
-from engine.data.readers.root_file import Key, RootFile
+from engine.data.readers.root_file import RootFile
 from engine.data.readers.root_tree import Tree, Unsupported, read_tree
-from engine.data.readers.root_types import Storage, describe
+from engine.data.readers.root_types import Storage, describe, is_tree_class
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class RootReader:
             return self._open_general(tree)
         self._file = RootFile(self.path)
         objects = self._file.objects()
-        trees = {name: key for name, key in objects.items() if _is_tree(key)}
+        trees = {name: key for name, key in objects.items() if is_tree_class(key.class_name)}
         name = choose_tree(self.path, tree, trees, objects)
         try:
             if trees[name].class_name != "TTree":
@@ -188,11 +188,6 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     """The first few names, in quotes."""
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _is_tree(key: Key) -> bool:
-    """Whether an object of the file is a table of entries."""
-    return key.class_name in ("TTree", "TNtuple", "TNtupleD") or key.class_name.endswith("RNTuple")
 
 
 def _reason(error: BaseException) -> str:

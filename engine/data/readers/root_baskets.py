@@ -28,12 +28,24 @@ _WORD = 4
 
 @dataclass(frozen=True)
 class _Basket:
-    """Uncompressed entries of one basket; `offsets` (entries + 1,) in bytes, None where all have the same length."""
+    """Uncompressed entries of one basket, and where each starts in bytes (None where all have the same length)."""
 
     first: int
     entries: int
-    data: Array
-    offsets: Array | None
+    data: memoryview
+    starts: Array | None
+
+    def part(self, start: int, stop: int) -> tuple[memoryview, Array | None]:
+        """Bytes of the entries [start, stop) of the tree that are in this basket, and where each starts in them."""
+        low, high = max(start - self.first, 0), min(stop - self.first, self.entries)
+        if self.starts is None:
+            width = len(self.data) // self.entries if self.entries else 0
+            return self.data[low * width : high * width], None
+        if low == 0 and high == self.entries:
+            return self.data, self.starts
+        begin = int(self.starts[low])
+        end = int(self.starts[high]) if high < self.entries else len(self.data)
+        return self.data[begin:end], self.starts[low:high] - begin
 
 
 class BranchDecoder:
@@ -42,56 +54,34 @@ class BranchDecoder:
     def __init__(self, file: RootFile, branch: TreeBranch, storage: Storage) -> None:
         self._file = file
         self._storage = storage
+        self._has_table = storage.counted or storage.vectors > 0
         count = branch.baskets
-        sizes, starts, seeks = (
-            np.frombuffer(table, dtype=">i4" if i == 0 else ">i8") for i, table in enumerate(branch.tables)
-        )
-        self._sizes = sizes[:count].tolist()
-        self._seeks = seeks[:count].tolist()
-        self._edges = np.append(starts[:count], branch.entries).astype(np.int64)
+        sizes, starts, seeks = branch.tables
+        self._sizes = np.frombuffer(sizes, ">i4")[:count].tolist()
+        self._seeks = np.frombuffer(seeks, ">i8")[:count].tolist()
+        self._edges = np.append(np.frombuffer(starts, ">i8")[:count], branch.entries).astype(np.int64)
         if count and (self._edges[0] != 0 or np.any(np.diff(self._edges) < 0)):
             raise ValueError("baskets that are out of order")
         self._last: tuple[int, _Basket] | None = None
 
     def read(self, start: int, stop: int) -> Column:
         """Entries [start, stop)."""
-        first = int(np.searchsorted(self._edges, start, side="right")) - 1
+        first = max(int(np.searchsorted(self._edges, start, side="right")) - 1, 0)
         last = int(np.searchsorted(self._edges, stop, side="left"))
-        pieces = [self._piece(index, start, stop) for index in range(max(first, 0), last)] if stop > start else []
-        data = np.concatenate([piece[0] for piece in pieces]) if pieces else np.empty(0, np.uint8)
-        counts = [piece[1] for piece in pieces if piece[1] is not None]
-        offsets = None
-        if counts or self._has_offsets:
-            offsets = _offsets(np.concatenate(counts) if counts else np.empty(0, np.int64))
+        parts = [self._basket(index).part(start, stop) for index in range(first, last)] if stop > start else []
+        data = np.frombuffer(b"".join(part for part, _ in parts), np.uint8)
+        offsets = _join_tables(parts, len(data)) if self._has_table else None
         column = self._decode(data, offsets)
         if len(column) != stop - start:
             raise ValueError("baskets that do not hold the entries that their tree has")
         return column
 
-    @property
-    def _has_offsets(self) -> bool:
-        """Whether entries differ in length."""
-        return self._storage.counted or self._storage.vectors > 0
-
-    def _piece(self, index: int, start: int, stop: int) -> tuple[Array, Array | None]:
-        """Bytes of the asked entries in one basket, and the length of each in bytes."""
-        basket = self._basket(index)
-        low = max(start - basket.first, 0)
-        high = min(stop - basket.first, basket.entries)
-        if basket.offsets is not None:
-            edges = basket.offsets[low : high + 1]
-            return basket.data[edges[0] : edges[-1]], np.diff(edges)
-        if self._has_offsets:
-            raise ValueError("a basket without the table of its entries")
-        width = len(basket.data) // basket.entries if basket.entries else 0
-        return basket.data[low * width : high * width], None
-
     def _basket(self, index: int) -> _Basket:
         """A basket, from memory if it was the last one."""
         if self._last is None or self._last[0] != index:
-            entries = int(self._edges[index + 1] - self._edges[index])
+            first, entries = int(self._edges[index]), int(self._edges[index + 1] - self._edges[index])
             record = self._file.read_at(self._seeks[index], self._sizes[index])
-            self._last = (index, _open_basket(record, int(self._edges[index]), entries))
+            self._last = (index, _open_basket(record, first, entries, self._has_table))
         return self._last[1]
 
     def _decode(self, data: Array, offsets: Array | None) -> Column:
@@ -112,26 +102,37 @@ class BranchDecoder:
         return Jagged.from_counts(counts, _nest(_native(data, dtype), storage.shape))
 
 
-def _open_basket(record: bytes, first: int, entries: int) -> _Basket:
+def _open_basket(record: bytes, first: int, entries: int, has_table: bool) -> _Basket:
     """Decompress a basket and find where its entries start."""
     size, _, object_bytes, _, key_bytes, _ = _KEY.unpack_from(record)
-    _, _, table_bytes, stored, last, _ = _BASKET.unpack_from(record, key_bytes - _BASKET.size)
+    _, _, _, stored, last, _ = _BASKET.unpack_from(record, key_bytes - _BASKET.size)
     if size != len(record) or stored != entries:
         raise ValueError("a basket that is not the one its tree describes")
-    content = np.frombuffer(decompress(record[key_bytes:], object_bytes), np.uint8)
+    content = decompress(record[key_bytes:], object_bytes)
     border = last - key_bytes
     if not 0 <= border <= len(content):
         raise ValueError("a basket whose entries end outside of it")
-    if border == len(content):
-        return _Basket(first, entries, content, None)
-    table = content[border:]
-    offsets = table[: len(table) // _WORD * _WORD].view(">i4")[1 : entries + 2].astype(np.int64) - key_bytes
-    if len(offsets) < entries:
-        raise ValueError("a basket whose table of entries is too short")
-    offsets = np.append(offsets[:entries], border)
-    if offsets[0] != 0 or np.any(np.diff(offsets) < 0):
-        raise ValueError("a basket whose entries overlap")
-    return _Basket(first, entries, content[:border], offsets)
+    data = memoryview(content)[:border]
+    if not has_table:
+        return _Basket(first, entries, data, None)
+    starts = np.frombuffer(content, ">i4", entries, border + _WORD).astype(np.int64) - key_bytes
+    if entries and starts[0] != 0:
+        raise ValueError("a basket whose first entry is not where it starts")
+    return _Basket(first, entries, data, starts)
+
+
+def _join_tables(parts: Sequence[tuple[memoryview, Array | None]], size: int) -> Array:
+    """Where each entry starts in the parts end to end, and their end, int64, shape (entries + 1,)."""
+    tables: list[Array] = []
+    shift = 0
+    for part, starts in parts:
+        if starts is not None:
+            tables.append(starts + shift)
+        shift += len(part)
+    offsets = np.concatenate([*tables, np.array([size], dtype=np.int64)])
+    if offsets[0] != 0 or np.any(offsets[1:] < offsets[:-1]):
+        raise ValueError("entries that overlap")
+    return offsets
 
 
 def _offsets(counts: Array) -> Array:

@@ -49,7 +49,7 @@ class RootFile:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            self._handle = Path(path).open("rb", buffering=0)
+            self._handle = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise DataError(f"{path}: cannot be opened ({error.strerror})") from error
         try:

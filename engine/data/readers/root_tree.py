@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,7 +80,7 @@ def read_tree(file: RootFile, key: Key) -> Tree:
 
 
 class _TreeParser:
-    """Walks through a streamed TTree. `references` maps stream positions to classes and objects, as ROOT counts them."""
+    """Walks through a streamed TTree; `references` maps stream positions, as ROOT counts, to classes and objects."""
 
     def __init__(self, data: bytes, displacement: int) -> None:
         self._data = data
@@ -200,12 +199,11 @@ class _TreeParser:
         """An object of one of the classes that matter here; others are left to be passed over."""
         if class_name.startswith("TLeaf"):
             return self._leaf(class_name)
-        parse: Callable[[], TreeBranch] | None = {"TBranch": self._branch, "TBranchElement": self._element}.get(
-            class_name
-        )
-        if parse is None:
-            raise Unsupported(f"a branch of class {class_name}")
-        return parse()
+        if class_name == "TBranch":
+            return self._branch()
+        if class_name == "TBranchElement":
+            return self._element()
+        raise Unsupported(f"a branch of class {class_name}")
 
     def _leaf(self, class_name: str) -> Leaf:
         """A leaf; its own class wraps TLeaf, which says name, dimensions and sign."""

@@ -19,7 +19,7 @@ _LEAVES = {
     "TLeafD": "float64",
 }
 _PACKED_LEAVES = {"TLeafF16": "float32", "TLeafD32": "float64"}
-_CPP = {
+CPP_TYPES = {
     "bool": "bool",
     "char": "int8",
     "signed char": "int8",
@@ -46,7 +46,12 @@ _CPP = {
     "double": "float64",
     "string": "string",
 }
-_VECTOR = re.compile(r"(?:std::)?(?:vector|ROOT::VecOps::RVec)<(.*)>")
+VECTOR = re.compile(r"(?:std::)?(?:vector|ROOT::VecOps::RVec)<(.*)>")
+
+
+def is_tree_class(class_name: str) -> bool:
+    """Whether objects of a class are tables of entries: a TTree, one of its simple forms, or an RNTuple."""
+    return class_name in ("TTree", "TNtuple", "TNtupleD") or class_name.endswith("RNTuple")
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,9 @@ def describe(branch: TreeBranch) -> tuple[BranchInfo, Storage | None]:
 def _vector(element: str) -> Storage | None:
     """Storage of a C++ class that is a number, a string, or a vector of these."""
     depth, name = 0, element.strip()
-    while (match := _VECTOR.fullmatch(name)) is not None:
+    while (match := VECTOR.fullmatch(name)) is not None:
         depth, name = depth + 1, match.group(1).split(",allocator")[0].strip()
-    dtype = _CPP.get(name.removeprefix("std::"))
+    dtype = CPP_TYPES.get(name.removeprefix("std::"))
     return None if dtype is None else Storage(dtype, (), False, depth)
 
 

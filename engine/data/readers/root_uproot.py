@@ -11,7 +11,7 @@ import uproot
 
 from engine.data.columns import Column, Jagged
 from engine.data.readers.base import BranchInfo
-from engine.data.readers.root_types import _CPP, _VECTOR
+from engine.data.readers.root_types import CPP_TYPES, VECTOR, is_tree_class
 
 _ARRAY = re.compile(r"\[[^\]]*\]")
 
@@ -65,19 +65,17 @@ class UprootTree:
 def _trees(file: Any) -> list[str]:
     """Paths of the TTrees and RNTuples of a file."""
     kinds = file.classnames(recursive=True, cycle=False)
-    return [
-        name for name, kind in kinds.items() if kind in ("TTree", "TNtuple", "TNtupleD") or kind.endswith("RNTuple")
-    ]
+    return [name for name, kind in kinds.items() if is_tree_class(kind)]
 
 
 def _describe(name: str, typename: str) -> BranchInfo:
     """The type that uproot reports, in NumPy's terms."""
     depth = len(_ARRAY.findall(typename))
     inner = _ARRAY.sub("", typename).strip()
-    while (match := _VECTOR.fullmatch(inner)) is not None:
+    while (match := VECTOR.fullmatch(inner)) is not None:
         depth, inner = depth + 1, match.group(1).strip()
     inner = inner.removeprefix("std::")
-    dtype = "string" if inner in ("char*", "TString") else _CPP.get(inner)
+    dtype = "string" if inner in ("char*", "TString") else CPP_TYPES.get(inner)
     if dtype is None or depth > 2:
         return BranchInfo(name, f"unknown: {typename}", 0)
     return BranchInfo(name, dtype, depth)
