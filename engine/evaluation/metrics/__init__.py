@@ -1,0 +1,1 @@
+"""Metrics, one file each: predictions in, numbers and curves out."""

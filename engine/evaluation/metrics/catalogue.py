@@ -1,0 +1,17 @@
+"""Importing this fills the table of metrics. A new metric: its file, a line here, its options in the schema."""
+
+from __future__ import annotations
+
+from engine.evaluation.metrics import (  # noqa: F401 (each enters itself in the table)
+    accuracy,
+    auc,
+    confusion_matrix,
+    efficiency,
+    residuals,
+    roc,
+    s_over_sqrt_b,
+    weighted_ks,
+)
+from engine.evaluation.metrics.registry import METRICS, compute
+
+__all__ = ["METRICS", "compute"]

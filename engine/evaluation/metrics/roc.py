@@ -1,0 +1,184 @@
+"""ROC curves of weighted rows, the area under them, and background rejection at working points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.data.columns import Array
+from engine.evaluation.metrics.classweights import Normalise, background_sets, class_weights, members, signals
+from engine.evaluation.metrics.registry import Computed, metric
+from engine.evaluation.metrics.result import Headline, Part
+from engine.evaluation.predictions import Predictions
+from engine.evaluation.rows import Labelled, Per, UnavailableError, groups, labelled
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """Efficiencies of `score >= threshold` for each distinct score, from the highest down; first point: nothing passes.
+
+    With negative weights the efficiencies need not rise from point to point and may leave [0, 1]; area and working
+    points stay defined.
+
+    Attributes:
+        thresholds: shape (p,), descending, first one infinite.
+        signal, background: efficiencies, shape (p,).
+        background_error: statistical error of the background efficiency, shape (p,).
+    """
+
+    thresholds: Array
+    signal: Array
+    background: Array
+    background_error: Array
+
+    @property
+    def area(self) -> float:
+        """Area under signal efficiency against background efficiency."""
+        return float(np.trapezoid(self.signal, self.background))
+
+
+def roc_curve(scores: Array, is_signal: Array, weights: Array) -> RocCurve:
+    """The curve for rows with scores, shape (m,), truth (bool) and weights.
+
+    Raises:
+        UnavailableError: signal or background has no rows, or no positive sum of weights.
+    """
+    _require_weight(weights[is_signal], "signal")
+    _require_weight(weights[~is_signal], "background")
+    order = np.argsort(-scores, kind="stable")
+    ordered, truth, weight = scores[order], is_signal[order], weights[order]
+    last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]
+    sums = [np.cumsum(np.where(truth, weight, 0.0)), *(np.cumsum(np.where(truth, 0.0, w)) for w in (weight, weight**2))]
+    passed_signal, passed, passed_squares = (np.r_[0.0, total[last]] for total in sums)
+    efficiency = passed / passed[-1]
+    failed_squares = passed_squares[-1] - passed_squares
+    variance = (1 - efficiency) ** 2 * passed_squares + efficiency**2 * failed_squares
+    error = np.sqrt(np.maximum(variance, 0.0)) / passed[-1]
+    return RocCurve(np.r_[np.inf, ordered[last]], passed_signal / passed_signal[-1], efficiency, error)
+
+
+def _require_weight(weights: Array, what: str) -> None:
+    if not len(weights):
+        message = f"there is no {what} row"
+        raise UnavailableError(message)
+    if weights.sum() <= 0:
+        message = f"the weights of the {len(weights):,} {what} rows sum to {weights.sum():g}"
+        raise UnavailableError(message)
+
+
+def area_error(scores: Array, is_signal: Array, weights: Array) -> float:
+    """Statistical error of the area under the curve, with weights (E. R. DeLong et al., Biometrics 44 (1988) 837)."""
+    variance = 0.0
+    for own in (is_signal, ~is_signal):
+        other = np.sort(scores[~own])
+        weight = weights[~own][np.argsort(scores[~own])]
+        below = np.r_[0.0, np.cumsum(weight)] / weight.sum()
+        share = (below[np.searchsorted(other, scores[own])] + below[np.searchsorted(other, scores[own], "right")]) / 2
+        mean = float(np.average(share, weights=weights[own]))
+        variance += float((weights[own] ** 2 * (share - mean) ** 2).sum()) / float(weights[own].sum()) ** 2
+    return float(np.sqrt(variance))
+
+
+def working_point(curve: RocCurve, efficiency: float) -> dict[str, Any]:
+    """Threshold, background efficiency and rejection at a signal efficiency, linear between the points of the curve."""
+    rising = np.maximum.accumulate(curve.signal)
+    after = int(np.clip(np.searchsorted(rising, efficiency), 1, len(rising) - 1))
+    low, high = rising[after - 1], rising[after]
+    share = min(max((efficiency - low) / (high - low), 0.0), 1.0) if high > low else 1.0
+    background = float(curve.background[after - 1] + share * (curve.background[after] - curve.background[after - 1]))
+    error = float(curve.background_error[after])
+    point: dict[str, Any] = {"signal_efficiency": efficiency, "threshold": float(curve.thresholds[after])}
+    point |= {"background_efficiency": background, "background_efficiency_error": error}
+    if background <= 0:
+        return point | {"rejection": None, "rejection_error": None, "reason": "no background row passes"}
+    return point | {"rejection": 1 / background, "rejection_error": error / background**2}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A signal, the classes it is compared with, the rows of both, and what to call them."""
+
+    signal: str
+    backgrounds: tuple[str, ...]
+    group: str
+    values: Mapping[str, Any]
+    mask: Array
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """How the comparison is told from others in `metrics.json`."""
+        labels = {"signal": self.signal, "background": list(self.backgrounds), "group": self.group}
+        return labels | ({"bin": dict(self.values)} if self.values else {})
+
+
+def comparisons(
+    rows: Labelled, signal: str | None, backgrounds: Sequence[str] | None, per: Per
+) -> Iterator[Comparison]:
+    """Each signal against each set of backgrounds on all rows, then against the first set for each category or bin."""
+    for name in signals(rows, signal):
+        sets = background_sets(rows, name, backgrounds)
+        for classes in sets:
+            yield Comparison(name, classes, "all", {}, members(rows, [name, *classes]))
+        is_signal = rows.truth == rows.index(name)
+        concerned = members(rows, [name, *sets[0]])
+        for group in groups(per, rows.columns, is_signal):
+            yield Comparison(name, sets[0], group.name, group.values, concerned & group.mask)
+
+
+@metric("roc", "ROC curve")
+def roc(
+    predictions: Predictions,
+    *,
+    of: str | None = None,
+    target: str | None = None,
+    weight: str = "weight",
+    signal: str | None = None,
+    backgrounds: Sequence[str] | None = None,
+    normalise: Normalise = None,
+    factors: Mapping[str, float] | None = None,
+    per: Per = None,
+    working_points: Sequence[float] = (0.5, 0.7, 0.9),
+) -> Computed:
+    """Curve, area and working points of each signal against its backgrounds, per category or bin."""
+    rows = labelled(predictions, of, target, weight)
+    weights = class_weights(rows, normalise, factors or {})
+    parts = []
+    for comparison in comparisons(rows, signal, backgrounds, per):
+        try:
+            parts.append(_part(rows, weights, comparison, working_points))
+        except UnavailableError as error:
+            parts.append(Part(comparison.labels, {"auc": None}, reason=str(error)))
+    return Computed({"of": rows.output, "target": rows.target}, tuple(parts), _headlines(parts))
+
+
+def _part(rows: Labelled, weights: Array, comparison: Comparison, working_points: Sequence[float]) -> Part:
+    mask = comparison.mask
+    scores, is_signal = rows.score_of(comparison.signal)[mask], rows.truth[mask] == rows.index(comparison.signal)
+    curve = roc_curve(scores, is_signal, weights[mask])
+    values = {
+        "auc": curve.area,
+        "auc_error": area_error(scores, is_signal, weights[mask]),
+        "signal_rows": int(is_signal.sum()),
+        "background_rows": int((~is_signal).sum()),
+        "negative_weights": int((weights[mask] < 0).sum()),
+        "working_points": [working_point(curve, efficiency) for efficiency in working_points],
+    }
+    curves = {"signal_efficiency": curve.signal, "background_efficiency": curve.background}
+    curves |= {"background_error": curve.background_error, "threshold": np.r_[np.nan, curve.thresholds[1:]]}
+    return Part(comparison.labels, values, curves)
+
+
+def _headlines(parts: Sequence[Part]) -> tuple[Headline, ...]:
+    found: list[Headline] = []
+    for part in parts:
+        if part.labels["group"] != "all":
+            continue
+        against = f"{part.labels['signal']} against {', '.join(part.labels['background'])}"
+        found.append(Headline(f"AUC, {against}", part.values["auc"], part.values.get("auc_error")))
+        for point in part.values.get("working_points", ()):
+            label = f"Rejection at {100 * point['signal_efficiency']:g} % efficiency, {against}"
+            found.append(Headline(label, point["rejection"], point["rejection_error"]))
+    return tuple(found)

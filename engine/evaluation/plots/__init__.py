@@ -1,0 +1,1 @@
+"""Figures, one file each: predictions and metrics in, PNG and PDF out."""

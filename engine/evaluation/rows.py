@@ -1,0 +1,217 @@
+"""The rows that a metric or plot looks at: those with a class of its target, with scores, weights and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from engine.data.columns import Array
+from engine.evaluation.predictions import Predictions
+
+MOST_CATEGORIES = 200
+Per = str | Sequence[str] | Mapping[str, Sequence[float | str]] | None
+
+
+class UnavailableError(Exception):
+    """A metric or plot has no value for these rows; the sentence says why and stands in the report in its place."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The m rows that have a class of a target.
+
+    Attributes:
+        scores: the output's values, float64, shape (m, values); one value for two classes is completed to [1 - p, p].
+        names: what each value of the output stands for.
+        truth: index of the true class, shape (m,).
+        classes: names of the target's classes.
+        weights: float64, shape (m,).
+        columns: shape (m,) each.
+        output, target: what `scores` and `truth` are of.
+    """
+
+    scores: Array
+    names: tuple[str, ...]
+    truth: Array
+    classes: tuple[str, ...]
+    weights: Array
+    columns: Mapping[str, Array]
+    output: str
+    target: str
+
+    def index(self, name: str) -> int:
+        """Index of a class of the target."""
+        if name not in self.classes:
+            message = f"target {self.target} has no class {name}; it has {', '.join(self.classes)}"
+            raise UnavailableError(message)
+        return self.classes.index(name)
+
+    def score_of(self, name: str) -> Array:
+        """The output's value for a class, shape (m,)."""
+        if name not in self.names:
+            message = f"output {self.output} has no value for class {name}; its values are {', '.join(self.names)}"
+            raise UnavailableError(message)
+        values: Array = self.scores[:, self.names.index(name)]
+        return values
+
+
+@dataclass(frozen=True)
+class Group:
+    """A category or bin: the name to show, what it is made of, and which of the rows belong to it."""
+
+    name: str
+    values: Mapping[str, Any]
+    mask: Array
+
+
+def choose_output(predictions: Predictions, of: str | None, classes: bool = True) -> str:
+    """The output that is meant: `of`, or the first one that was trained on a target with (or without) classes."""
+    if of is not None:
+        if of not in predictions.outputs:
+            message = f"node {of} was not evaluated; there are {', '.join(predictions.outputs) or 'no outputs'}"
+            raise UnavailableError(message)
+        return of
+    for node in predictions.outputs:
+        target = predictions.trained_on.get(node)
+        if target is not None and bool(predictions.classes.get(target)) == classes:
+            return node
+    message = f"no output was trained on a target {'with' if classes else 'without'} classes; name one with `of`"
+    raise UnavailableError(message)
+
+
+def choose_target(predictions: Predictions, output: str, target: str | None) -> str:
+    """The target that is meant: `target`, or the one that the output was trained on."""
+    chosen = target if target is not None else predictions.trained_on.get(output)
+    if chosen is None:
+        message = f"no loss compares {output} with a target; name one with `target`"
+        raise UnavailableError(message)
+    if chosen not in predictions.targets:
+        message = f"there is no target {chosen}; there are {', '.join(predictions.targets)}"
+        raise UnavailableError(message)
+    return chosen
+
+
+def row_weights(predictions: Predictions, weight: str) -> Array:
+    """The named weight of all rows, float64; `none` gives 1 to each."""
+    if weight == "none":
+        return np.ones(len(predictions))
+    if weight not in predictions.weights:
+        message = f"there is no weight {weight}; there are {', '.join(predictions.weights)} and none"
+        raise UnavailableError(message)
+    return np.asarray(predictions.weights[weight], dtype=np.float64)
+
+
+def labelled(predictions: Predictions, of: str | None, target: str | None, weight: str) -> Labelled:
+    """The rows that have a class of the target.
+
+    Raises:
+        UnavailableError: a name is unknown, no row has a class, or a score or weight is not finite.
+    """
+    output = choose_output(predictions, of)
+    chosen = choose_target(predictions, output, target)
+    classes = predictions.classes.get(chosen, ())
+    if not classes:
+        message = f"target {chosen} has no classes"
+        raise UnavailableError(message)
+    truth = np.asarray(predictions.targets[chosen])
+    keep = truth >= 0
+    if not keep.any():
+        message = f"no row of the {predictions.which} split has a class of target {chosen}"
+        raise UnavailableError(message)
+    scores, names = _scores(predictions, output, keep)
+    weights = row_weights(predictions, weight)[keep]
+    _require_finite(scores, f"output {output}")
+    _require_finite(weights, f"weight {weight}")
+    columns = {name: values[keep] for name, values in predictions.columns.items()}
+    return Labelled(scores, names, truth[keep].astype(np.int64), classes, weights, columns, output, chosen)
+
+
+def value_names(predictions: Predictions, output: str) -> tuple[str, ...]:
+    """What each value of an output stands for: the classes of the target it was trained on, else its index."""
+    size = predictions.outputs[output].shape[1]
+    classes = predictions.classes.get(predictions.trained_on.get(output, ""), ())
+    if len(classes) == size or (size == 1 and len(classes) == 2):
+        return classes
+    fitting = [names for names in predictions.classes.values() if len(names) == size]
+    if output not in predictions.trained_on and len(fitting) == 1:
+        return fitting[0]
+    return tuple(str(index) for index in range(size))
+
+
+def _scores(predictions: Predictions, output: str, keep: Array) -> tuple[Array, tuple[str, ...]]:
+    names = value_names(predictions, output)
+    scores = np.asarray(predictions.outputs[output][keep], dtype=np.float64)
+    if scores.shape[1] == 1 and len(names) == 2:
+        scores = np.column_stack([1.0 - scores[:, 0], scores[:, 0]])
+    return scores, names
+
+
+def _require_finite(values: Array, what: str) -> None:
+    rows = values.reshape(len(values), -1)
+    wrong = int((~np.isfinite(rows)).any(axis=1).sum())
+    if wrong:
+        message = f"{what} is not finite for {wrong:,} of {len(values):,} rows"
+        raise UnavailableError(message)
+
+
+def groups(per: Per, columns: Mapping[str, Array], restricted: Array | None = None) -> list[Group]:
+    """The parts of the rows that `per` asks for; [] for None.
+
+    Args:
+        per: columns (one group for each combination of values) or bins of one column (low <= value < high).
+        columns: shape (m,) each.
+        restricted: the rows (bool, shape (m,)) that categories are made of and restrict; all others belong to every
+            category. None: all rows. Bins restrict all rows always.
+    """
+    if per is None:
+        return []
+    if isinstance(per, Mapping):
+        return [group for column, edges in per.items() for group in _bins(column, edges, _column(columns, column))]
+    names = [per] if isinstance(per, str) else list(per)
+    return _categories(names, [_column(columns, name) for name in names], restricted)
+
+
+def _column(columns: Mapping[str, Array], name: str) -> Array:
+    if name not in columns:
+        message = f"there is no column {name}; there are {', '.join(columns) or 'none'}"
+        raise UnavailableError(message)
+    return columns[name]
+
+
+def _bins(column: str, edges: Sequence[float | str], values: Array) -> list[Group]:
+    numbers = [float(edge) for edge in edges]
+    found = []
+    for low, high in pairwise(numbers):
+        found.append(Group(bin_name(column, low, high), {column: [low, high]}, (values >= low) & (values < high)))
+    return found
+
+
+def bin_name(column: str, low: float, high: float) -> str:
+    """A bin in words, without limits that say nothing."""
+    if np.isinf(low) and np.isinf(high):
+        return f"all {column}"
+    if np.isinf(high):
+        return f"{column} ≥ {low:g}"
+    if np.isinf(low):
+        return f"{column} < {high:g}"
+    return f"{low:g} ≤ {column} < {high:g}"
+
+
+def _categories(names: Sequence[str], values: Sequence[Array], restricted: Array | None) -> list[Group]:
+    concerned = np.ones(len(values[0]), dtype=bool) if restricted is None else restricted
+    combinations = np.unique(np.column_stack([column[concerned] for column in values]).astype(np.float64), axis=0)
+    if len(combinations) > MOST_CATEGORIES:
+        found_many = f"{', '.join(names)} have {len(combinations):,} combinations of values"
+        message = f"{found_many}; give bins of one of them instead: {{{names[0]}: [0, 1, 2]}}"
+        raise UnavailableError(message)
+    found = []
+    for combination in combinations:
+        match = np.logical_and.reduce([column == value for column, value in zip(values, combination, strict=True)])
+        label = ", ".join(f"{name} = {value:g}" for name, value in zip(names, combination, strict=True))
+        facts = {name: float(value) for name, value in zip(names, combination, strict=True)}
+        found.append(Group(label, facts, match | ~concerned))
+    return found
