@@ -11,10 +11,14 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake in a spec, not yet located: where it stands, and one sentence that says what to write instead."""
+    """A mistake in a spec, not yet located: where it stands, and one sentence that says what to write instead.
+
+    `offset` is the number of letters into the value, for a mistake inside an expression.
+    """
 
     path: Path
     message: str
+    offset: int = 0
 
 
 @dataclass(frozen=True, order=True)
