@@ -1,0 +1,96 @@
+"""Training rows out of a chunk of entries: inputs, targets, columns, weight and split of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.data.collections import Chunk, Collections
+from engine.data.columns import Array, Jagged
+from engine.data.context import RowContext, find_rows
+from engine.data.inputs import make_input
+from engine.data.split import assign_splits
+from engine.data.targets import make_target
+from engine.data.values import evaluate, per_row
+from engine.errors import DataError
+from engine.spec.expressions import Expression
+from engine.spec.sections.data import DataSpec, LayoutSpec, RowsSpec, SampleSpec
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Rows in the order of their entries.
+
+    Attributes:
+        entries: entry of the chunk that each row comes from, int64, shape (rows,).
+        inputs: for each input (rows, features), or `Jagged` with values of shape (objects, features).
+        targets: class index, int32 (-1: none), or the number to learn, float32; shape (rows,).
+        columns: int64, uint64 or float64, shape (rows,).
+        weight: float64, shape (rows,).
+        split: uint8, shape (rows,): 0 train, 1 validation, 2 test.
+    """
+
+    entries: Array
+    inputs: Mapping[str, Array | Jagged]
+    targets: Mapping[str, Array]
+    columns: Mapping[str, Array]
+    weight: Array
+    split: Array
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def make_rows(data: DataSpec, layout: LayoutSpec, rows: RowsSpec, sample: SampleSpec | None, chunk: Chunk) -> RowTable:
+    """The rows of a chunk.
+
+    Args:
+        data: inputs, targets, columns and split.
+        layout: how the branches of the chunk make collections.
+        rows: which objects become rows.
+        sample: labels, weight and constants of the rows; None at prediction: no targets are made, and the weight is 1.
+        chunk: the branches of the same entries (`engine.data.branches.needed_branches` says which).
+
+    Raises:
+        DataError: a branch is missing, or the branches do not fit together; the message names no file.
+    """
+    collections = Collections(layout, chunk)
+    found = find_rows(collections, rows)
+    context = RowContext(collections, found, sample.constants if sample else {})
+    columns = {name: _column(context, name, expression) for name, expression in data.columns.items()}
+    targets = data.targets.values() if sample else ()
+    return RowTable(
+        entries=found.entry,
+        inputs={name: make_input(spec, context) for name, spec in data.inputs.items()},
+        targets={target.name: make_target(target, sample, context) for target in targets if sample},
+        columns=columns,
+        weight=_weight(context, sample),
+        split=assign_splits([columns[name] for name in data.split.by], data.split, data.seed),
+    )
+
+
+def _column(context: RowContext, name: str, expression: Expression) -> Array:
+    """A column in the widest type of its kind; integers stay exact where the expression is just a name."""
+    values = context.exact(expression)
+    if values is None:
+        values = per_row(evaluate(expression, context), context.count, f"columns.{name}")
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"columns.{name} holds text; columns are numbers")
+    if values.dtype.kind == "f":
+        return values.astype(np.float64)
+    return values.astype(np.uint64 if values.dtype == np.uint64 else np.int64)
+
+
+def _weight(context: RowContext, sample: SampleSpec | None) -> Array:
+    """The sample's weight; without one `event.weight` where the layout has it, else 1."""
+    if sample is None:
+        return np.ones(context.count)
+    if sample.weight is not None:
+        weight = evaluate(sample.weight, context)
+    elif "event" in context.collections and "weight" in context.collections["event"].spec.fields:
+        weight = context("event.weight")
+    else:
+        weight = 1.0
+    return per_row(weight, context.count, f"the weight of {sample.name}").astype(np.float64)
