@@ -1,0 +1,212 @@
+// sanitize on the processor: load (copy or convert), then transform in place while the tile is in the cache.
+//
+// The parameters are stored once for each element of a block of several objects, so that the transform is one flat loop over the block whatever
+// the number of features. Logarithms are few: their elements are collected, computed together, and put back.
+#include "sanitize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "load.h"
+
+using engine::bits_of;
+using engine::float_of;
+using engine::is_finite;
+
+namespace {
+
+constexpr int64_t BLOCK = 512;      // elements of a block: its parameters stay in the first-level cache
+constexpr int64_t STRIP = 256;      // logarithms computed together
+constexpr int64_t TILE = 32 * 1024; // output elements between load and transform: 128 KiB, well inside the second-level cache
+constexpr int64_t SCRATCH = 4096;
+
+// The parameters of consecutive elements.
+struct Affine {
+    std::vector<uint32_t> keep;  // bits of x that stay: all, or all but the sign
+    std::vector<float> low, high, scale, offset, fill;
+};
+
+struct Logarithms {
+    std::vector<int32_t> at;  // element of the block
+    std::vector<uint32_t> keep;
+    std::vector<float> low, high;
+};
+
+struct OneHot {
+    std::vector<int32_t> at;
+    std::vector<float> value;
+};
+
+}  // namespace
+
+struct EnginePlan {
+    int64_t features, width, block;  // block: objects of a block
+    bool direct;                     // column i is feature i
+    std::vector<int32_t> source;
+    Affine affine;
+    Logarithms logarithms;
+    OneHot one_hot;
+};
+
+namespace {
+
+void add_element(EnginePlan &plan, const EngineColumns &columns, int64_t column, int32_t at) {
+    const float infinity = std::numeric_limits<float>::infinity();
+    const uint32_t keep = columns.absolute[column] ? 0x7fffffffu : 0xffffffffu;
+    const bool one_hot = columns.one_hot[column] != 0, logarithm = !one_hot && columns.log1p[column] != 0;
+    plan.affine.keep.push_back(one_hot || logarithm ? 0xffffffffu : keep);
+    plan.affine.low.push_back(one_hot ? -infinity : columns.low[column]);
+    plan.affine.high.push_back(one_hot ? infinity : columns.high[column]);
+    plan.affine.scale.push_back(one_hot ? 1.0f : columns.scale[column]);
+    plan.affine.offset.push_back(one_hot ? 0.0f : columns.offset[column]);
+    // NaN equals nothing, so that a value that is not finite belongs to no class.
+    plan.affine.fill.push_back(one_hot ? std::numeric_limits<float>::quiet_NaN() : columns.fill[column]);
+    if (logarithm) {
+        plan.logarithms.at.push_back(at);
+        plan.logarithms.keep.push_back(keep);
+        plan.logarithms.low.push_back(columns.low[column]);
+        plan.logarithms.high.push_back(columns.high[column]);
+    }
+    if (one_hot) {
+        plan.one_hot.at.push_back(at);
+        plan.one_hot.value.push_back(columns.value[column]);
+    }
+}
+
+}  // namespace
+
+// The loops below are outside the anonymous namespace because clones need a symbol that the dynamic loader can resolve.
+#define ENGINE_LOAD(name, type)                                                                                            \
+    ENGINE_CLONES void engine_load_##name(const void *ENGINE_RESTRICT values, int64_t count, float *ENGINE_RESTRICT out) { \
+        const type *ENGINE_RESTRICT typed = static_cast<const type *>(values);                                             \
+        for (int64_t i = 0; i < count; ++i) out[i] = engine::to_float(typed[i]);                                           \
+    }
+
+ENGINE_LOAD(float16, engine::Half)
+ENGINE_LOAD(float64, double)
+ENGINE_LOAD(int8, int8_t)
+ENGINE_LOAD(int16, int16_t)
+ENGINE_LOAD(int32, int32_t)
+ENGINE_LOAD(int64, int64_t)
+ENGINE_LOAD(uint8, uint8_t)
+ENGINE_LOAD(uint16, uint16_t)
+ENGINE_LOAD(uint32, uint32_t)
+ENGINE_LOAD(uint64, uint64_t)
+
+ENGINE_CLONES void engine_transform_logarithms(float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at,
+                                               const uint32_t *ENGINE_RESTRICT keep, const float *ENGINE_RESTRICT low,
+                                               const float *ENGINE_RESTRICT high, int64_t count) {
+    float strip[STRIP];
+    for (int64_t i = 0; i < count; ++i) {
+        const uint32_t bits = bits_of(data[at[i]]);
+        strip[i] = (bits & 0x7f800000u) != 0x7f800000u ? float_of(bits & keep[i]) : float_of(0x7fc00000u);
+    }
+    for (int64_t i = 0; i < count; ++i) strip[i] = engine::log1p_finite(strip[i]);
+    for (int64_t i = 0; i < count; ++i) {
+        const float above = strip[i] < low[i] ? low[i] : strip[i];  // NaN stays NaN
+        data[at[i]] = above > high[i] ? high[i] : above;
+    }
+}
+
+ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const uint32_t *ENGINE_RESTRICT keep,
+                                           const float *ENGINE_RESTRICT low, const float *ENGINE_RESTRICT high,
+                                           const float *ENGINE_RESTRICT scale, const float *ENGINE_RESTRICT offset,
+                                           const float *ENGINE_RESTRICT fill, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        const float x = float_of(bits_of(data[i]) & keep[i]);
+        const float above = x < low[i] ? low[i] : x;
+        const float clipped = above > high[i] ? high[i] : above;
+        const float y = clipped * scale[i] + offset[i];
+        data[i] = is_finite(x) & is_finite(y) ? y : fill[i];
+    }
+}
+
+extern "C" {
+
+EnginePlan *engine_plan_create(const EngineColumns *columns) {
+    auto plan = new EnginePlan;
+    plan->features = columns->features;
+    plan->width = columns->width;
+    plan->block = std::max<int64_t>(1, BLOCK / std::max<int64_t>(1, columns->width));
+    if (plan->block > 16) plan->block -= plan->block % 16;  // whole vectors
+    plan->source.assign(columns->source, columns->source + columns->width);
+    plan->direct = columns->width == columns->features;
+    for (int64_t column = 0; column < columns->width; ++column) plan->direct &= columns->source[column] == column;
+    for (int64_t object = 0; object < plan->block; ++object)
+        for (int64_t column = 0; column < columns->width; ++column)
+            add_element(*plan, *columns, column, static_cast<int32_t>(object * columns->width + column));
+    return plan;
+}
+
+void engine_plan_free(EnginePlan *plan) { delete plan; }
+int64_t engine_plan_width(const EnginePlan *plan) { return plan->width; }
+int64_t engine_plan_features(const EnginePlan *plan) { return plan->features; }
+int64_t engine_plan_scratch(const EnginePlan *plan) { return plan->direct ? 0 : std::max(SCRATCH, plan->features); }
+
+int64_t engine_item_size(int dtype) {
+    constexpr int64_t sizes[] = {2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
+    return dtype >= 0 && dtype <= ENGINE_UINT64 ? sizes[dtype] : 0;
+}
+
+static void load_flat(int dtype, const void *values, int64_t count, float *out) {
+    switch (dtype) {
+        case ENGINE_FLOAT16: return engine_load_float16(values, count, out);
+        case ENGINE_FLOAT32: memcpy(out, values, static_cast<size_t>(count) * sizeof(float)); return;
+        case ENGINE_FLOAT64: return engine_load_float64(values, count, out);
+        case ENGINE_INT8: return engine_load_int8(values, count, out);
+        case ENGINE_INT16: return engine_load_int16(values, count, out);
+        case ENGINE_INT32: return engine_load_int32(values, count, out);
+        case ENGINE_INT64: return engine_load_int64(values, count, out);
+        case ENGINE_UINT8: return engine_load_uint8(values, count, out);
+        case ENGINE_UINT16: return engine_load_uint16(values, count, out);
+        case ENGINE_UINT32: return engine_load_uint32(values, count, out);
+        default: return engine_load_uint64(values, count, out);
+    }
+}
+
+void engine_plan_load(const EnginePlan *plan, int dtype, const void *values, int64_t objects, float *scratch, float *out) {
+    if (objects == 0 || plan->width == 0) return;
+    if (plan->direct) return load_flat(dtype, values, objects * plan->features, out);
+    const char *bytes = static_cast<const char *>(values);
+    const int64_t size = plan->features * engine_item_size(dtype), step = std::max<int64_t>(1, SCRATCH / plan->features);
+    for (int64_t first = 0; first < objects; first += step) {
+        const int64_t count = std::min(step, objects - first);
+        load_flat(dtype, bytes + first * size, count * plan->features, scratch);
+        for (int64_t object = 0; object < count; ++object, out += plan->width)
+            for (int64_t column = 0; column < plan->width; ++column)
+                out[column] = scratch[object * plan->features + plan->source[static_cast<size_t>(column)]];
+    }
+}
+
+void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out) {
+    const Affine &affine = plan->affine;
+    const Logarithms &logs = plan->logarithms;
+    const int64_t logs_each = static_cast<int64_t>(logs.at.size()) / plan->block;
+    const int64_t classes_each = static_cast<int64_t>(plan->one_hot.at.size()) / plan->block;
+    for (int64_t first = 0; first < objects; first += plan->block, out += plan->block * plan->width) {
+        const int64_t count = std::min(plan->block, objects - first);
+        for (int64_t i = 0, end = count * logs_each; i < end; i += STRIP)
+            engine_transform_logarithms(out, &logs.at[i], &logs.keep[i], &logs.low[i], &logs.high[i], std::min(STRIP, end - i));
+        engine_transform_affine(out, affine.keep.data(), affine.low.data(), affine.high.data(), affine.scale.data(), affine.offset.data(),
+                                affine.fill.data(), count * plan->width);
+        for (int64_t i = 0; i < count * classes_each; ++i) {
+            float &element = out[plan->one_hot.at[i]];
+            element = element == plan->one_hot.value[i] ? 1.0f : 0.0f;
+        }
+    }
+}
+
+void engine_sanitize(const EnginePlan *plan, int dtype, const void *values, int64_t objects, float *out) {
+    std::vector<float> scratch(static_cast<size_t>(engine_plan_scratch(plan)));
+    const char *bytes = static_cast<const char *>(values);
+    const int64_t size = plan->features * engine_item_size(dtype), step = std::max<int64_t>(1, TILE / std::max<int64_t>(1, plan->width));
+    for (int64_t first = 0; first < objects; first += step) {
+        const int64_t count = std::min(step, objects - first);
+        engine_plan_load(plan, dtype, bytes + first * size, count, scratch.data(), out + first * plan->width);
+        engine_plan_transform(plan, count, out + first * plan->width);
+    }
+}
+
+}  // extern "C"
