@@ -1,0 +1,246 @@
+"""The training loop, to be read in one sitting: epochs, iterations, validation, logs, checkpoints, the ways to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.data.loader import Batch
+from engine.errors import Interrupted, TrainingError
+from engine.progress import Progress, Task, short
+from engine.spec.sections import TrainingSpec
+from engine.training import checkpoint
+from engine.training.board import TensorBoard
+from engine.training.interrupt import StopRequest
+from engine.training.logs import MetricsLog
+from engine.training.nonfinite import non_finite_loss
+from engine.training.state import Position
+from engine.training.streams import device_batches, first_rows
+from engine.training.updates import Update
+from engine.training.validation import Validation
+
+if TYPE_CHECKING:
+    from engine.data.store import PreparedDataset
+    from engine.graph.network import Network
+
+READ_EVERY = 50  # iterations between two looks at the losses, each of which waits for the device
+
+
+@dataclass
+class Loop:
+    """Everything that a training needs, and where it is.
+
+    Attributes:
+        training: the section of the spec.
+        network: on its device.
+        updates: what one iteration does.
+        validation: what ends an epoch.
+        dataset, seed, device: where the batches come from and go to.
+        steps_per_epoch: iterations in an epoch.
+        position: where the training is.
+        checkpoints: the directory of checkpoints.
+        log, board, progress: what is told, and where.
+        names: of the losses of an iteration in their order, `total` last.
+        pending: losses of iterations that were not yet read from the device.
+    """
+
+    training: TrainingSpec
+    network: Network
+    updates: Sequence[Update]
+    validation: Validation
+    dataset: PreparedDataset
+    seed: int
+    device: torch.device
+    steps_per_epoch: int
+    position: Position
+    checkpoints: Path
+    log: MetricsLog
+    board: TensorBoard
+    progress: Progress
+    names: list[str]
+    pending: list[Tensor] = field(default_factory=list)
+    active: Update | None = None
+
+    def run(self) -> None:
+        """Train to the end, from wherever the position is.
+
+        Raises:
+            TrainingError: a loss is not finite, or a checkpoint cannot be written.
+            Interrupted: a signal asked to stop; a checkpoint was written.
+        """
+        if self.finished:
+            return
+        streams = list(self.training.streams.values())
+        batches = device_batches(self.dataset, streams, self.seed, self.position.step, self.device)
+        with StopRequest() as stop:
+            while not self.finished:
+                begin = time.monotonic()
+                self.train_epoch(batches, stop)
+                metrics = self.validation.run(lambda: stop.requested)
+                self.position.seconds += time.monotonic() - begin
+                if metrics is None:
+                    self.save(best=False)
+                    self.leave()
+                self.end_epoch(metrics)
+                if stop.requested:
+                    self.leave()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the metric has not got better for long enough."""
+        stopping = self.training.early_stopping
+        patient = stopping is None or self.position.stopping.waited < stopping.patience
+        return self.position.epoch >= self.training.epochs or not patient
+
+    def train_epoch(self, batches: Iterator[Mapping[str, Batch]], stop: StopRequest) -> None:
+        """The iterations of an epoch that are still to be done."""
+        position, every = self.position, self.training.checkpoint_every
+        end = (position.epoch + 1) * self.steps_per_epoch
+        self.network.train()
+        self.active = None
+        label = f"epoch {position.epoch + 1}/{self.training.epochs}"
+        with self.progress.task(label, self.steps_per_epoch, "steps") as task:
+            task.start_at(position.step - (end - self.steps_per_epoch))
+            begin = time.monotonic()
+            while position.step < end:
+                self.iterate(next(batches))
+                task.advance()
+                logged = position.step % self.training.log_every == 0
+                saved = every is not None and position.step % every == 0 and position.step < end
+                if logged or saved or stop.requested or position.step == end or len(self.pending) >= READ_EVERY:
+                    begin = self.read_losses(begin, task)
+                if logged:
+                    self.log_step()
+                if saved or stop.requested:
+                    self.save(best=False)
+                if stop.requested:
+                    self.leave()
+
+    def iterate(self, batches: Mapping[str, Batch]) -> None:
+        """One iteration: every update as often as it repeats, all on the same batches."""
+        values: dict[str, Tensor] = {}
+        for update in self.updates:
+            if update is not self.active:
+                update.activate()
+                self.active = update
+            update.set_learning_rate(self.position.step)
+            for _ in range(update.spec.repeat):
+                losses, values["total"] = update.step(batches)
+                values.update(losses)
+        self.pending.append(torch.stack([values[name] for name in self.names]))
+        self.position.step += 1
+        rows = sum(len(batch.rows) for batch in batches.values())
+        self.position.epoch_means.rows += rows
+        self.position.log_means.rows += rows
+
+    def read_losses(self, begin: float, task: Task) -> float:
+        """Read the pending losses from the device and add them up; returns the time that the next ones begin at.
+
+        Raises:
+            TrainingError: one of them is not finite.
+        """
+        values = torch.stack(self.pending).double().cpu().numpy()
+        now = time.monotonic()
+        first = self.position.step - len(self.pending)
+        self.pending.clear()
+        for number, row in enumerate(values):
+            if not np.isfinite(row).all():
+                raise self.failure(first + number, row)
+            self.position.epoch_means.add(row)
+            self.position.log_means.add(row)
+        self.position.epoch_means.seconds += now - begin
+        self.position.log_means.seconds += now - begin
+        means = self.position.epoch_means.record(self.names)
+        rate = means.pop("rows_per_second")
+        losses = ", ".join(f"{name.removeprefix('train.')} {value:.4g}" for name, value in means.items())
+        task.note(f"{short(rate)} rows/s, {losses}")
+        return now
+
+    def log_step(self) -> None:
+        """A line of the log for the iterations since the last one."""
+        record = {
+            "epoch": self.position.epoch + 1,
+            "step": self.position.step,
+            **self.position.log_means.record(self.names),
+        }
+        self.log.write({"kind": "step", **record, **self.learning_rates()})
+        self.board.scalars({**record, **self.learning_rates()}, group="step")
+        self.position.log_means.clear()
+
+    def end_epoch(self, validated: Mapping[str, float]) -> None:
+        """Log the epoch, let schedules and watches see its metrics, write the checkpoint."""
+        position = self.position
+        position.epoch += 1
+        metrics = {**position.epoch_means.record(self.names), **validated}
+        for update in self.updates:
+            update.schedule.observe(metrics)
+        best = position.best.observe(position.epoch, metrics)
+        position.stopping.observe(position.epoch, metrics)
+        position.last_metrics = metrics
+        if best or self.training.best is None:
+            position.best_metrics = metrics
+        record = {"epoch": position.epoch, "step": position.step, **metrics, **self.learning_rates()}
+        self.log.write({"kind": "epoch", **record, "seconds": round(position.seconds, 3)})
+        self.show(record)
+        position.epoch_means.clear()
+        self.save(best)
+        told = ", ".join(f"{name} {value:.4g}" for name, value in validated.items())
+        self.progress.say(f"epoch {position.epoch}: {told}{' (best so far)' if best else ''}")
+
+    def show(self, record: Mapping[str, float | int]) -> None:
+        """An epoch on TensorBoard."""
+        self.board.scalars(record)
+        every, epoch = self.training.histograms_every, self.position.epoch
+        if every and epoch % every == 0:
+            self.board.histograms(self.network.named_parameters(), self.position.step)
+        if epoch == 1:
+            first = next(iter(self.training.streams.values()))
+            batch = first_rows(self.dataset, first.samples, self.device)
+            outputs = list(dict.fromkeys(loss.of for loss in self.training.losses.values()))
+            if not self.board.graph(self.network, batch, outputs):
+                self.progress.say("TensorBoard shows no graph: the network cannot be traced")
+
+    def learning_rates(self) -> dict[str, float]:
+        """Of each update, numbered from 1."""
+        return {f"lr.{number}": update.learning_rate for number, update in enumerate(self.updates, 1)}
+
+    def save(self, best: bool) -> Path:
+        """Write a checkpoint of this moment."""
+        self.board.flush()
+        state: dict[str, Any] = {
+            **self.position.state(),
+            "optimizers": [update.optimizer.state_dict() for update in self.updates],
+            "schedules": [update.schedule.state() for update in self.updates],
+            "scaler": self.updates[0].scaler.state_dict(),
+            "random": checkpoint.random_state(),
+            "log_position": self.log.position(),
+        }
+        return checkpoint.save(self.checkpoints, self.network, state, best)
+
+    def leave(self) -> NoReturn:
+        """Stop because a signal asked for it.
+
+        Raises:
+            Interrupted: always.
+        """
+        path = checkpoint.find(self.checkpoints)
+        raise Interrupted(
+            f"stopped at step {self.position.step} (epoch {self.position.epoch + 1}); the checkpoint is {path}, "
+            f"`engine resume {self.checkpoints.parent}` continues from it"
+        )
+
+    def failure(self, step: int, row: np.ndarray[Any, np.dtype[np.float64]]) -> TrainingError:
+        """The error for an iteration (counted from 0) whose losses are not finite; its batches are read once more."""
+        streams = list(self.training.streams.values())
+        batches = next(device_batches(self.dataset, streams, self.seed, step, torch.device("cpu")))
+        values = dict(zip(self.names, row.tolist(), strict=True))
+        features = {name: each["features"] for name, each in self.dataset.manifest["inputs"].items()}
+        saved = checkpoint.find(self.checkpoints)
+        return non_finite_loss(step + 1, self.position.epoch + 1, values, batches, features, saved)

@@ -1,0 +1,59 @@
+"""Which rows have no target: found before training begins, so that none is taken for a class by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.errors import TrainingError
+from engine.progress import Progress
+from engine.spec.sections import TrainingSpec
+from engine.training.objectives import Objective
+
+if TYPE_CHECKING:
+    from engine.data.store import PreparedDataset
+
+
+def check_targets(
+    training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset, progress: Progress
+) -> dict[str, Objective]:
+    """Mark the losses some of whose rows have no target; those rows are left out and told.
+
+    Raises:
+        TrainingError: a sample has no target at all, so it should not be in the stream of the loss.
+    """
+    checked = {}
+    for name, objective in objectives.items():
+        absent = _absent(name, objective, training, dataset)
+        for sample, (lost, rows) in absent.items():
+            progress.say(
+                f"{lost} of {rows} rows of {sample} have no target {objective.spec.target} and do not count for the loss {name}"
+            )
+        checked[name] = replace(objective, incomplete=bool(absent))
+    return checked
+
+
+def _absent(
+    name: str, objective: Objective, training: TrainingSpec, dataset: PreparedDataset
+) -> dict[str, tuple[int, int]]:
+    """For each sample with such rows: how many rows have no target, of how many (training and validation)."""
+    target, stream = objective.spec.target, training.streams[objective.spec.stream]
+    absent = {}
+    for sample in stream.samples:
+        lost = rows = 0
+        for split in ("train", "validation"):
+            index = dataset.rows([sample], split)
+            values = dataset.read([f"target:{target}"], index)[f"target:{target}"]
+            rows += len(values)
+            lost += int(np.sum(values < 0 if np.issubdtype(values.dtype, np.integer) else ~np.isfinite(values)))
+        if rows and lost == rows:
+            raise TrainingError(
+                f"no row of the sample {sample} has a target {target}, which the loss {name} needs; give the sample a "
+                f"label of {target} or take it out of the stream {stream.name}"
+            )
+        if lost:
+            absent[sample] = (lost, rows)
+    return absent
