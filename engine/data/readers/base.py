@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from engine.data.columns import Column
 from engine.errors import DataError
+
+if TYPE_CHECKING:
+    from engine.data.columns import Column
 
 FORMATS = {
     ".root": "root",
@@ -103,6 +106,18 @@ def open_reader(path: str, format: str | None = None, tree: str | None = None) -
         from engine.data.readers.root import RootReader
 
         return RootReader(path, tree)
+    if kind == "parquet":
+        from engine.data.readers.parquet import ParquetReader
+
+        return ParquetReader(path, tree)
+    if kind == "hdf5":
+        from engine.data.readers.hdf5 import HDF5Reader
+
+        return HDF5Reader(path, tree)
+    if kind == "pickle":
+        from engine.data.readers.pickles import PickleReader
+
+        return PickleReader(path, tree)
     raise DataError(f"{path}: unknown format '{kind}'; known are root, parquet, hdf5 and pickle")
 
 
@@ -142,3 +157,38 @@ def missing_branch(name: str, known: Iterable[str]) -> str:
     near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
     hint = f"the nearest are {', '.join(near)}" if near else f"none of its {len(names)} branches has a similar name"
     return f"there is no branch '{name}'; {hint}"
+
+
+def expand_files(patterns: Iterable[str]) -> list[str]:
+    """Files that match glob patterns (`**` crosses directories), sorted and each once; URLs are kept as they are.
+
+    Raises:
+        DataError: a pattern matches nothing.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        matches = [pattern] if "://" in pattern else _matches(pattern)
+        files = [match for match in matches if "://" in match or Path(match).is_file()]
+        if not files:
+            raise DataError(f"no file matches '{pattern}'{_nearest_place(pattern)}")
+        found.update(files)
+    return sorted(found)
+
+
+def _matches(pattern: str) -> list[str]:
+    """Paths that match a local pattern, as it is written (relative stays relative)."""
+    return glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def _nearest_place(pattern: str) -> str:
+    """Says which directory of a pattern does not exist, if that is what is wrong."""
+    parent = Path(pattern).expanduser().parent
+    fixed = [part for part in (parent, *parent.parents) if not glob.has_magic(str(part))]
+    missing = [part for part in fixed if not part.exists()]
+    return f": there is no directory '{missing[-1]}'" if missing else ""
+
+
+def reason(error: BaseException) -> str:
+    """First line of an error's text, short enough for a sentence."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:160]

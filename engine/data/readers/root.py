@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.data.readers.base import BranchInfo, require
+from engine.data.readers.base import BranchInfo, reason, require
 from engine.data.readers.root_file import RootFile
 from engine.data.readers.root_tree import Tree, Unsupported, read_tree
 from engine.data.readers.root_types import Storage, describe, is_tree_class
@@ -105,7 +105,7 @@ class RootReader:
             raise
         except _DAMAGE as error:
             where = f"branch '{branch}' cannot be read" if branch else "cannot be read as a ROOT file"
-            raise DataError(f"{self.path}: {where}; the file seems to be damaged ({_reason(error)})") from error
+            raise DataError(f"{self.path}: {where}; the file seems to be damaged ({reason(error)})") from error
 
     def _open(self, tree: str | None) -> str:
         """Find the tree; returns its path in the file."""
@@ -136,7 +136,7 @@ class RootReader:
         try:
             self._general = UprootTree(self.path, tree)
         except ImportError as error:
-            raise DataError(f"{self.path}: cannot be opened: {_reason(error)}") from error
+            raise DataError(f"{self.path}: cannot be opened: {reason(error)}") from error
         name = choose_tree(self.path, tree, self._general.names, ())
         self._entries = self._general.entries
         self._branches = self._general.branches()
@@ -188,9 +188,3 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     """The first few names, in quotes."""
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _reason(error: BaseException) -> str:
-    """First line of an error's text, short."""
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:160]
