@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 IMPLEMENTATIONS = ("native", "numba", "reference")
 KERNELS = ("sanitize", "gather", "vertex_fit", "extrapolate")
@@ -49,6 +50,18 @@ def native() -> tuple[ModuleType | None, str]:
     except ImportError as error:
         return None, f"the compiled module does not load ({error})"
     return module, f"built for {module.built_levels}; running {module.running_level()}"
+
+
+def native_module() -> Any:
+    """The compiled module, where `choose` said that it is there.
+
+    Raises:
+        BackendError: there is none.
+    """
+    module, why = native()
+    if module is None:
+        raise BackendError(why)
+    return module
 
 
 @cache

@@ -62,6 +62,12 @@ class Layout:
             flags = [getattr(transform, name) not in (None, False) for _, transform, _ in pairs]
             columns[name] = np.array(flags, dtype=np.uint8)
         for name in ("low", "high", "scale", "offset", "fill"):
-            columns[name] = np.array([getattr(transform, name) for _, transform, _ in pairs], dtype=np.float32)
-        columns["value"] = np.array([value for _, _, value in pairs], dtype=np.float32)
+            columns[name] = _floats([getattr(transform, name) for _, transform, _ in pairs])
+        columns["value"] = _floats([value for _, _, value in pairs])
         return cls(len(transforms), columns)
+
+
+def _floats(values: Sequence[float]) -> NDArray[np.float32]:
+    """As float32; a bound beyond its range becomes an infinite one."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, dtype=np.float64).astype(np.float32)
