@@ -13,12 +13,14 @@ Path = tuple[str | int, ...]
 class Mistake:
     """A mistake in a spec, not yet located: where it stands, and one sentence that says what to write instead.
 
-    `offset` is the number of letters into the value, for a mistake inside an expression.
+    `offset` is the number of letters into the value, for a mistake inside an expression; `of_key` says that the
+    mistake is the key, not the value.
     """
 
     path: Path
     message: str
     offset: int = 0
+    of_key: bool = False
 
 
 @dataclass(frozen=True, order=True)

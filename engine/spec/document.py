@@ -50,7 +50,7 @@ class Document:
 
     def problem(self, mistake: Mistake) -> Problem:
         """The mistake with its place: the value where it is a single word or number, else its key."""
-        return self._place(mistake.path, key=False).problem(mistake.message, mistake.offset)
+        return self._place(mistake.path, mistake.of_key).problem(mistake.message, mistake.offset)
 
     def error(self, mistakes: Iterable[Mistake]) -> SpecError:
         """The error that tells all these mistakes, in the order of the file."""

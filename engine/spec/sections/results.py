@@ -23,6 +23,6 @@ class EvaluationSpec:
     """The whole `evaluation:` section."""
 
     split: Literal["train", "validation", "test"]
-    metrics: tuple[MetricSpec, ...]
-    plots: tuple[MetricSpec, ...]
+    metrics: tuple[MetricSpec, ...] | None  # None: what fits the losses
+    plots: tuple[MetricSpec, ...] | None  # None: what fits the losses
     path: Path = ("evaluation",)

@@ -1,0 +1,61 @@
+"""The JSON Schemas of the spec: where they are, what they say about a value, every error as a sentence."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from engine.errors import Mistake
+from engine.spec.resources import folder
+
+ROOT = "experiment.json"
+
+Fragment = dict[str, Any]
+
+
+@cache
+def schemas() -> dict[str, Fragment]:
+    """All schema files by name."""
+    return {
+        path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder("schemas").glob("*.json"))
+    }
+
+
+def lookup(reference: str, base: str = ROOT) -> tuple[Fragment, str]:
+    """The part of a schema that a reference such as `blocks.json#/$defs/dense` names, and the file it stands in.
+
+    Args:
+        reference: file, `#` and the keys to follow; without a file: in `base`.
+        base: the file in which the reference stands.
+    """
+    file, _, pointer = reference.partition("#")
+    fragment: Fragment = schemas()[file or base]
+    for step in pointer.split("/"):
+        fragment = fragment[step] if step else fragment
+    return fragment, file or base
+
+
+def kinds(reference: str) -> Fragment:
+    """The table of kinds (losses, optimizers, ...) that a `kinds` keyword names: name to fragment."""
+    return lookup(reference)[0]
+
+
+def check(value: Any) -> list[Mistake]:
+    """All that the schemas find wrong with a spec (plain values), as sentences."""
+    from engine.spec.messages import mistakes
+
+    return [mistake for error in _validator().iter_errors(value) for mistake in mistakes(error)]
+
+
+@cache
+def _validator() -> Any:
+    """The validator of a whole spec. The schemas themselves are checked by a test, not at each start."""
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012
+
+    from engine.spec.keywords import SpecValidator
+
+    resources = [(name, DRAFT202012.create_resource(schema)) for name, schema in schemas().items()]
+    registry: Any = Registry().with_resources(resources)
+    return SpecValidator(schemas()[ROOT], registry=registry)
