@@ -97,9 +97,11 @@ class RowContext:
         return self._of_collection(self.collections[prefix], field)
 
     def _matched(self, field: str) -> Array:
-        if self.rows.matched is None or self.rows.matched_collection is None:
+        """0 where rows are not matched, or to a collection without that field: samples share their columns."""
+        collection = self.rows.matched_collection
+        if collection is None or field not in collection.spec.fields:
             return np.zeros(self.count)
-        return self.rows.matched_collection.field(field)[self.rows.matched]
+        return collection.field(field)[self.rows.matched]
 
     def _of_collection(self, collection: Collection, field: str) -> tuple[Array, Grouping | None]:
         values = collection.field(field) if field else np.ones(collection.objects)

@@ -1,0 +1,219 @@
+"""The prepared dataset: a directory of memory-mapped Arrow files with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.data.columns import Array
+from engine.data.ledger import LedgerEntry
+from engine.data.manifest import read_manifest
+from engine.data.split import SPLITS
+from engine.data.weights import WeightFactors
+from engine.errors import DataError
+
+if TYPE_CHECKING:
+    from engine_kernels.sanitize.transforms import FeatureTransform
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Rows that lie together in one shard: NumPy views of the mapped file, nothing is copied.
+
+    Attributes:
+        sample: name of the sample.
+        rows: number of rows.
+        inputs: name -> (offsets, values). For objects: int64 offsets of shape (rows + 1,) and values of shape
+            (objects, features); for the row itself: None and values of shape (rows, features).
+    """
+
+    sample: str
+    rows: int
+    inputs: dict[str, tuple[Array | None, Array]]
+    _batch: pa.RecordBatch = field(repr=False)
+
+    def column(self, name: str) -> Array:
+        """A column of the file (`weight`, `split`, `target:<name>`, `column:<name>`), shape (rows,)."""
+        values: Array = self._batch.column(name).to_numpy()
+        return values
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """Rows of a dataset: the number of the segment, int32, and of the row in it, int64; both of shape (rows,)."""
+
+    segment: Array
+    row: Array
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+
+class PreparedDataset:
+    """A prepared dataset, opened for reading."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: Path | str) -> PreparedDataset:
+        """Open a prepared dataset.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+        """
+        path = Path(path)
+        return cls(path, read_manifest(path))
+
+    @property
+    def ledger(self) -> list[LedgerEntry]:
+        """What became of each source file."""
+        return [LedgerEntry.from_dict(entry) for entry in self.manifest["ledger"]]
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """All rows, in the order of the samples, of their files, and of the entries of each.
+
+        Raises:
+            DataError: a shard is missing or damaged.
+        """
+        return [segment for shard in self.manifest["shards"] for segment in self._open_shard(shard)]
+
+    def rows(self, samples: Sequence[str], split: str) -> RowIndex:
+        """Rows of samples that belong to a split (`train`, `validation`, `test`), in the order of the segments.
+
+        Raises:
+            DataError: the dataset has no such sample.
+        """
+        for sample in samples:
+            if sample not in self.manifest["samples"]:
+                raise DataError(f"{self.path} has no sample '{sample}'; it has {', '.join(self.manifest['samples'])}")
+        number = SPLITS.index(split)
+        found = [
+            np.flatnonzero(segment.column("split") == number) if segment.sample in samples else np.zeros(0, np.int64)
+            for segment in self.segments
+        ]
+        counts = [len(rows) for rows in found]
+        segment = np.repeat(np.arange(len(found), dtype=np.int32), counts)
+        return RowIndex(segment, np.concatenate([np.zeros(0, np.int64), *found]))
+
+    def read(self, names: Sequence[str], rows: RowIndex) -> dict[str, Array]:
+        """Columns of the given rows, each of shape (rows,).
+
+        Args:
+            names: `weight`, `weight:<derived weight>`, `target:<name>`, `column:<name>`.
+            rows: in any order.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        return {name: self._read_one(name, rows) for name in names}
+
+    def transforms(self, input_name: str) -> list[FeatureTransform]:
+        """The fitted transforms of an input's features, in their order."""
+        from engine_kernels.sanitize.transforms import FeatureTransform
+
+        return [FeatureTransform.from_dict(values) for values in self.manifest["transforms"][input_name]]
+
+    def contract(self) -> dict[str, Any]:
+        """What a network trained on these data relies on: inputs, transforms, classes, and a hash of the content."""
+        content = {name: self.manifest[name] for name in ("inputs", "targets", "columns", "transforms", "weights")}
+        content["shards"] = [shard["sha256"] for shard in self.manifest["shards"]]
+        text = json.dumps(content, sort_keys=True)
+        kept = {name: self.manifest[name] for name in ("version", "inputs", "targets", "columns", "transforms")}
+        return {**kept, "content": hashlib.sha256(text.encode()).hexdigest()}
+
+    def verify(self) -> None:
+        """Compare every shard with its checksum.
+
+        Raises:
+            DataError: a shard is missing or not as it was written.
+        """
+        for shard in self.manifest["shards"]:
+            path = self.path / shard["file"]
+            try:
+                with path.open("rb") as file:
+                    checksum = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise DataError(f"{path} cannot be read: {error}") from None
+            if checksum != shard["sha256"]:
+                raise DataError(
+                    f"{path} is damaged: its checksum is not that of the manifest; delete it and prepare again"
+                )
+
+    def is_complete(self) -> bool:
+        """Whether every shard is there and has its size; cheap, and blind to other damage (see `verify`)."""
+        for shard in self.manifest["shards"]:
+            path = self.path / shard["file"]
+            if not path.is_file() or path.stat().st_size != shard["bytes"]:
+                return False
+        return True
+
+    def _open_shard(self, shard: dict[str, Any]) -> list[Segment]:
+        path = self.path / shard["file"]
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path} cannot be opened: {error}; delete it and prepare the dataset again") from None
+        return [
+            Segment(
+                shard["sample"], batch.num_rows, {name: _views(batch, name) for name in self.manifest["inputs"]}, batch
+            )
+            for batch in batches
+        ]
+
+    def _read_one(self, name: str, rows: RowIndex) -> Array:
+        if name.startswith("weight:"):
+            return self._derived_weight(name.removeprefix("weight:"), rows)
+        kind, _, column = name.partition(":")
+        if name != "weight" and column not in self.manifest[f"{kind}s"]:
+            raise DataError(f"{self.path} has no {kind} '{column}'; it has {', '.join(self.manifest[f'{kind}s'])}")
+        return self._gather(rows, self._type(kind, column), lambda segment: segment.column(name))
+
+    def _type(self, kind: str, name: str) -> str:
+        if kind == "weight":
+            return "float64"
+        if kind == "column":
+            return str(self.manifest["columns"][name])
+        return "float32" if self.manifest["targets"][name]["classes"] is None else "int32"
+
+    def _gather(self, rows: RowIndex, dtype: str, values: Callable[[Segment], Array]) -> Array:
+        """Values of the given rows, segment by segment."""
+        result = np.empty(len(rows), dtype=dtype)
+        order = np.argsort(rows.segment, kind="stable")
+        numbers, starts = np.unique(rows.segment[order], return_index=True)
+        for number, chosen in zip(numbers, np.split(order, starts[1:]), strict=True):
+            result[chosen] = values(self.segments[number])[rows.row[chosen]]
+        return result
+
+    def _derived_weight(self, name: str, rows: RowIndex) -> Array:
+        if name == "weight":
+            return self._read_one("weight", rows)
+        if name not in self.manifest["weights"]:
+            raise DataError(
+                f"{self.path} has no weight '{name}'; it has {', '.join(self.manifest['weights']) or 'none'}"
+            )
+        factors = WeightFactors.from_dict(self.manifest["weights"][name])
+        classes = self._read_one(f"target:{factors.target}", rows) if factors.target else None
+        column = self._read_one(f"column:{factors.column}", rows) if factors.column else None
+        return self._derived_weight(factors.of, rows) * factors.lookup(len(rows), classes, column)
+
+
+def _views(batch: pa.RecordBatch, name: str) -> tuple[Array | None, Array]:
+    """Offsets and values of an input, views of the mapped file."""
+    column = batch.column(f"input:{name}")
+    offsets = None
+    if pa.types.is_large_list(column.type):
+        offsets = column.offsets.to_numpy()
+        column = column.values
+    return offsets, column.values.to_numpy().reshape(-1, column.type.list_size)
