@@ -1,0 +1,141 @@
+"""One look for all figures: fonts, colours that colour-blind readers can tell apart, axis titles, stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#3f90da", "#e76300", "#832db6", "#94a4a2", "#bd1f01", "#ffa90e", "#a96b59", "#717581", "#b9ac70", "#92dadd")
+"""Petroff's sequence of ten (arXiv:2107.02270), the first of them ordered for the greatest contrast."""
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+GREY = "#555555"
+SYMBOLS = {
+    "pt": r"$p_\mathrm{T}$",
+    "eta": r"$\eta$",
+    "phi": r"$\phi$",
+    "mass": r"$m$",
+    "energy": r"$E$",
+    "d0": r"$d_0$",
+    "z0": r"$z_0$",
+}
+
+
+def colour(index: int) -> str:
+    """Colour of the i-th thing drawn."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def line(index: int) -> Any:
+    """Line style of the i-th thing drawn; changes when the colours start again, so that ten and more stay different."""
+    return LINES[(index // len(COLOURS)) % len(LINES)]
+
+
+def axis_title(name: str, units: Mapping[str, str]) -> str:
+    """Title of the axis of a column: its symbol where it has a common one, and its unit."""
+    symbol = SYMBOLS.get(name, name)
+    return f"{symbol} [{units[name]}]" if units.get(name) else symbol
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Everything drawn inside has the project's look; nothing outside is changed."""
+    import matplotlib
+
+    with matplotlib.rc_context(_settings()):
+        yield
+
+
+def _settings() -> Any:
+    import mplhep
+    from matplotlib import font_manager
+
+    present = {font.name for font in font_manager.fontManager.ttflist}
+    settings = {key: value for key, value in mplhep.style.ATLAS.items() if not key.startswith(("font", "mathtext"))}
+    fonts = [name for name in ("TeX Gyre Heros", "Helvetica", "Arial", "DejaVu Sans") if name in present]
+    return settings | {
+        "font.family": "sans-serif",
+        "font.sans-serif": fonts,
+        "font.size": 12,
+        "mathtext.fontset": "stixsans" if fonts[0] != "DejaVu Sans" else "dejavusans",
+        "axes.labelsize": 14,
+        "axes.labelpad": 6,
+        "axes.autolimit_mode": "data",
+        "axes.formatter.limits": (-3, 5),
+        "axes.unicode_minus": True,
+        "xtick.labelsize": 12,
+        "ytick.labelsize": 12,
+        "xtick.major.size": 6,
+        "xtick.minor.size": 3,
+        "ytick.major.size": 6,
+        "ytick.minor.size": 3,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5,
+        "legend.fontsize": 11,
+        "legend.borderpad": 0.4,
+        "figure.dpi": 100,
+        "savefig.dpi": 150,
+    }
+
+
+def new_figure(width: float = 7.0, height: float = 5.4) -> Figure:
+    """An empty figure that belongs to no window system and arranges its parts by itself; sizes in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def with_ratio(figure: Figure, place: Any = None) -> tuple[Axes, Axes]:
+    """A large panel with a small one below that shares its abscissa, in the figure or in one place of its grid."""
+    layout: Any = {"nrows": 2, "ncols": 1, "height_ratios": [3, 1], "hspace": 0.04}
+    grid = figure.add_gridspec(**layout) if place is None else place.subgridspec(**layout)
+    upper = figure.add_subplot(grid[0])
+    lower = figure.add_subplot(grid[1], sharex=upper)
+    upper.tick_params(labelbottom=False)
+    return upper, lower
+
+
+def stamp(axes: Axes, left: str, right: str = "") -> None:
+    """What the figure is of, above its frame: bold on the left, small on the right."""
+    axes.set_title(left, loc="left", fontsize=13, fontweight="bold", pad=6)
+    axes.set_title(right, loc="right", fontsize=11, color=GREY, pad=6)
+
+
+def make_room(axes: Axes, share: float, floor: float | None = None) -> None:
+    """Raise the upper end of the ordinate so that `share` of the panel's height is free above the data for a legend."""
+    low, high = axes.get_ylim()
+    low = floor if floor is not None else low
+    if axes.get_yscale() == "log":
+        axes.set_ylim(low, low * (high / low) ** (1 / (1 - share)))
+    else:
+        axes.set_ylim(low, low + (high - low) / (1 - share))
+
+
+def legend_above(axes: Axes, columns: int | None = None, title: str | None = None, floor: float | None = None) -> None:
+    """A legend at the top of the panel, in room made for it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    longest = max(len(label) for label in labels)
+    columns = columns or (1 if longest > 38 else 2 if longest > 22 or len(labels) <= 4 else 3)
+    lines = -(-len(labels) // columns) + (title is not None)
+    make_room(axes, min(0.55, 0.06 + 0.055 * lines), floor)
+    axes.legend(loc="upper right", ncols=columns, title=title, columnspacing=1.2, handlelength=1.8)
+
+
+def sentence_instead(figure: Figure, reason: str) -> None:
+    """Where there is nothing to draw: why, in the middle of an empty panel."""
+    import textwrap
+
+    axes = figure.subplots()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    text = "\n".join(textwrap.wrap(f"Nothing to draw: {reason}", 48))
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
