@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.errors import SpecError
 from engine.spec import aliases
 from engine.spec.document import Document
-from engine.spec.experiment import Experiment
 from engine.spec.includes import read, read_text
 from engine.spec.nodes import Node
 from engine.spec.overrides import apply
 from engine.spec.schema import check
+
+if TYPE_CHECKING:
+    from engine.spec.experiment import Experiment
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -59,10 +61,10 @@ def _document(root: Node, file: str, overrides: Sequence[str]) -> Document:
 
 def _experiment(document: Document) -> Experiment:
     from engine.spec.build import build_experiment
-    from engine.spec.checks import check_experiment
+    from engine.spec.checks.experiment import check_experiment
 
     experiment = build_experiment(document)
     mistakes = check_experiment(experiment)
     if mistakes:
-        raise SpecError(document.error(mistakes).problems)
+        raise document.error(mistakes)
     return experiment

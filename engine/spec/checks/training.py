@@ -1,0 +1,124 @@
+"""Streams, losses, updates and what is watched: everything they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.errors import Mistake, Path
+from engine.spec.checks.names import check_plain_names, parts, unknown
+from engine.spec.checks.targets import by_label
+from engine.spec.checks.weights import weight_names
+from engine.spec.experiment import Experiment
+from engine.spec.expressions import Expression
+from engine.spec.sections import LossSpec, UpdateSpec
+from engine.spec.suggest import hint
+from engine.spec.syntax import Arithmetic, Name, Negative, Node, Number
+
+SCORES = ("accuracy", "auc")
+CLASSIFYING = ("cross_entropy", "binary_cross_entropy")
+
+
+def check_training(experiment: Experiment) -> Iterator[Mistake]:
+    """Mistakes of `training:`."""
+    training = experiment.training
+    for stream in training.streams.values():
+        for index, name in enumerate(stream.samples):
+            if name not in experiment.data.samples:
+                yield unknown("sample", name, experiment.data.samples, (*stream.path, "samples", index))
+    for loss in training.losses.values():
+        yield from _loss(loss, experiment)
+    for update in training.updates:
+        yield from _update(update, experiment)
+    if training.best is not None:
+        yield from check_metric(training.best.metric, (*training.best.path, "metric"), experiment)
+    if training.early_stopping is not None:
+        monitor = training.early_stopping.monitor
+        yield from check_metric(monitor.metric, (*monitor.path, "metric"), experiment)
+
+
+def _loss(loss: LossSpec, experiment: Experiment) -> Iterator[Mistake]:
+    data, training = experiment.data, experiment.training
+    node = loss.of.partition(".")[0]
+    if node not in experiment.model.graph:
+        what = "; it is an input, losses compare nodes" if node in data.inputs else hint(node, experiment.model.graph)
+        yield Mistake((*loss.path, "of"), f"there is no node `{node}`{what}")
+    if loss.weight is not None and loss.weight not in weight_names(data):
+        yield unknown("weight", loss.weight, weight_names(data), (*loss.path, "weight"))
+    given = experiment.document.get((*loss.path, "stream")) is not None
+    if not given and len(training.streams) > 1:
+        names = ", ".join(f"`{name}`" for name in training.streams)
+        yield Mistake(loss.path, f"`{loss.name}` must say on which `stream` it is computed: {names}")
+    elif loss.stream not in training.streams:
+        yield unknown("stream", loss.stream, training.streams, (*loss.path, "stream"))
+    if loss.target not in data.targets:
+        yield unknown("target", loss.target, data.targets, (*loss.path, "target"))
+    else:
+        yield from _classes(loss, experiment)
+
+
+def _classes(loss: LossSpec, experiment: Experiment) -> Iterator[Mistake]:
+    """Whether the target has what the kind of loss and the stream ask for."""
+    target, path = experiment.data.targets[loss.target], (*loss.path, "target")
+    if loss.kind == "cross_entropy" and not target.classes:
+        yield Mistake(path, f"`{target.name}` has no classes; `cross_entropy` is for classes, use `squared_error`")
+    if loss.kind == "binary_cross_entropy" and len(target.classes) > 2:
+        message = f"`{target.name}` has {len(target.classes)} classes; use `cross_entropy` for more than two"
+        yield Mistake(path, message)
+    if loss.kind not in CLASSIFYING and target.classes:
+        yield Mistake(path, f"`{target.name}` has classes; `{loss.kind}` is for numbers, use `cross_entropy`")
+    stream = experiment.training.streams.get(loss.stream)
+    if stream is None or not target.classes or target.expression is not None:
+        return
+    samples = [experiment.data.samples[name] for name in stream.samples if name in experiment.data.samples]
+    if samples and not any(label in target.classes for sample in samples for label in sample.labels):
+        classes = ", ".join(f"`{name}`" for name in by_label(target))
+        message = f"no sample of the stream `{stream.name}` has a class of `{target.name}` ({classes})"
+        yield Mistake(path, message)
+
+
+def _update(update: UpdateSpec, experiment: Experiment) -> Iterator[Mistake]:
+    nodes = experiment.model.graph
+    path = (*update.path, "minimize")
+    losses = experiment.training.losses
+    yield from check_plain_names(update.minimize, losses, "loss", path)
+    if not update.minimize.names:
+        yield Mistake(path, "there is no loss in what is to be minimised")
+    if not _is_combination(update.minimize):
+        yield Mistake(path, "losses are combined with + - * / and numbers alone")
+    moved: Path = (*update.path, "parameters")
+    for where, names in ((moved, update.nodes), ((*moved, "except"), update.except_nodes)):
+        for index, name in enumerate(names):
+            if name not in nodes:
+                yield unknown("node", name, nodes, (*where, index))
+    if update.except_nodes and set(update.except_nodes) >= set(nodes):
+        yield Mistake(moved, "all nodes are excepted, so nothing is left to train")
+    if update.schedule is not None and isinstance(update.schedule.options.get("metric"), str):
+        where = (*update.schedule.path, update.schedule.kind, "metric")
+        yield from check_metric(update.schedule.options["metric"], where, experiment)
+
+
+def _is_combination(expression: Expression) -> bool:
+    waiting: list[Node] = [expression.root]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, Name | Number | Negative | Arithmetic):
+            return False
+        if isinstance(node, Arithmetic) and node.symbol not in ("+", "-", "*", "/"):
+            return False
+        waiting.extend(parts(node))
+    return True
+
+
+def check_metric(metric: str, path: Path, experiment: Experiment) -> Iterator[Mistake]:
+    """The name of a value that training logs: `validation.<loss>`, `validation.<loss>.auc`, `validation.total`."""
+    losses = experiment.training.losses
+    split, _, rest = metric.partition(".")
+    name, dot, score = rest.partition(".")
+    known = [f"{split}.{each}" for each in (*losses, "total")]
+    if name not in losses and name != "total":
+        yield Mistake(path, f"training logs no `{metric}`{hint(metric, known)}")
+    elif dot and (split != "validation" or name == "total" or losses[name].kind not in CLASSIFYING):
+        yield Mistake(path, f"training logs no `{metric}`; write `{split}.{name}`")
+    elif dot and score not in SCORES:
+        known = [f"{split}.{name}", *(f"{split}.{name}.{each}" for each in SCORES)]
+        yield Mistake(path, f"training logs no `{metric}`{hint(metric, known)}")
