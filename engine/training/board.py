@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from engine.data.loader import Batch
-
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+    from engine.data.loader import Batch
     from engine.spec.experiment import Experiment
 
 Scalars = Mapping[str, float | int | str]
@@ -75,14 +74,18 @@ class TensorBoard:
 
     def graph(self, network: nn.Module, batch: Batch, outputs: Sequence[str]) -> bool:
         """Write the graph of the network as traced on a few rows; False where it cannot be traced."""
-        wrapper = _Tensors(network, batch, outputs)
+        wrapper, mode = _Tensors(network, batch, outputs).eval(), network.training
         quiet = contextlib.redirect_stdout(io.StringIO())  # the tracer tells its errors by printing them
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), quiet:
             warnings.simplefilter("ignore")
             try:
-                self.writer.add_graph(wrapper, wrapper.example)
+                # traced here: the writer would also compare two traces, which takes seconds
+                traced = torch.jit.trace(wrapper, wrapper.example, check_trace=False)
+                self.writer.add_graph(traced, wrapper.example)
             except Exception:  # whatever a block does that cannot be traced: the picture is not worth the training
                 return False
+            finally:
+                network.train(mode)
         return True
 
     def flush(self) -> None:
@@ -134,14 +137,14 @@ def record_results(
         for name, path in plots.items():
             writer.add_image(f"plots/{name}", _read_image(path), step, dataformats="HWC")
         finals = {f"final/{name}": float(value) for name, value in metrics.items() if math.isfinite(value)}
-        for summary in hparams(hyperparameters(experiment), finals):
-            writer.file_writer.add_summary(summary, step)
+        for summary in hparams(hyperparameters(experiment), finals):  # type: ignore[no-untyped-call]
+            writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
         for tag, value in finals.items():
             writer.add_scalar(tag, value, step)
 
 
 def hyperparameters(experiment: Experiment) -> dict[str, bool | int | float | str]:
-    """The scalars of the training section by their path (`updates.0.optimizer.nadam.lr`), the seed and the conventions."""
+    """The scalars of the training section by path (`updates.0.optimizer.nadam.lr`), the seed and the conventions."""
     flat: dict[str, bool | int | float | str] = {"seed": experiment.seed, "conventions": experiment.conventions}
 
     def walk(path: str, value: Any) -> None:

@@ -1,9 +1,9 @@
-"""Checkpoints: weights and everything else that a resumed training needs, written so that a kill at any moment is harmless.
+"""Checkpoints: weights and all else that a resumed training needs, written so that a kill at any moment is harmless.
 
-A checkpoint is one directory, `checkpoints/step-00000120/`, with `network.safetensors` (the weights) and `state.pt` (the
-rest; tensors and plain values alone, so that reading it cannot run code). It is complete when it has its name: it is
-written under another one, flushed to the disk and renamed. `last` and `best` are links that a rename switches, so weights
-and state can never be of different steps.
+A checkpoint is one directory, `checkpoints/step-00000120/`, with `network.safetensors` (the weights) and `state.pt`
+(the rest; tensors and plain values alone, so that reading it cannot run code). It is complete when it has its name: it
+is written under another one, flushed to the disk and renamed. `last` and `best` are links that a rename switches, so
+weights and state can never be of different steps.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def find(folder: Path, name: str = "last") -> Path | None:
 def random_state() -> dict[str, Any]:
     """The state of every random number generator: torch, CUDA, NumPy, Python."""
     version, numbers, gauss = random.getstate()
-    legacy: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore[assignment]
+    legacy: dict[str, Any] = np.random.get_state(legacy=False)  # noqa: NPY002  the global generator is the one to keep
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -124,7 +124,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
     numpy = state["numpy"]
     key = numpy["key"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", key, numpy["position"], numpy["has_gauss"], numpy["gauss"]))
+    np.random.set_state(("MT19937", key, numpy["position"], numpy["has_gauss"], numpy["gauss"]))  # noqa: NPY002
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
 
@@ -171,7 +171,7 @@ def _link(link: Path, name: str) -> None:
 
 
 def _remove_unlinked(folder: Path) -> None:
-    kept = {os.readlink(link) for link in (folder / "last", folder / "best") if link.is_symlink()}
+    kept = {link.readlink().name for link in (folder / "last", folder / "best") if link.is_symlink()}
     for path in folder.iterdir():
         if path.name.startswith((".step-", "step-")) and path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)

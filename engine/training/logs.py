@@ -1,7 +1,7 @@
 """metrics.jsonl: one JSON object a line, for each epoch and every `log_every` iterations.
 
-A line of an iteration has `kind: "step"`, `epoch` and `step` (both counted from 1), the means since the last such line as
-`train.<loss>` and `train.total`, `lr.<number of the update>` and `rows_per_second`. A line of an epoch has
+A line of an iteration has `kind: "step"`, `epoch` and `step` (both counted from 1), the means since the last such line
+as `train.<loss>` and `train.total`, `lr.<number of the update>` and `rows_per_second`. A line of an epoch has
 `kind: "epoch"`, the means over the epoch, `validation.<loss>`, `validation.<loss>.accuracy` and `.auc`,
 `validation.total`, and `seconds` since the training began. A number that is not finite is `null`.
 """

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.data.loader import Batch
 from engine.errors import Interrupted, TrainingError
 from engine.progress import Progress, Task, short
 from engine.spec.sections import TrainingSpec
@@ -27,6 +26,7 @@ from engine.training.updates import Update
 from engine.training.validation import Validation
 
 if TYPE_CHECKING:
+    from engine.data.loader import Batch
     from engine.data.store import PreparedDataset
     from engine.graph.network import Network
 
@@ -114,14 +114,16 @@ class Loop:
                 task.advance()
                 logged = position.step % self.training.log_every == 0
                 saved = every is not None and position.step % every == 0 and position.step < end
-                if logged or saved or stop.requested or position.step == end or len(self.pending) >= READ_EVERY:
-                    begin = self.read_losses(begin, task)
+                if not (logged or saved or stop.requested or position.step == end or len(self.pending) >= READ_EVERY):
+                    continue
+                self.read_losses(begin, task)
                 if logged:
                     self.log_step()
                 if saved or stop.requested:
                     self.save(best=False)
                 if stop.requested:
                     self.leave()
+                begin = time.monotonic()
 
     def iterate(self, batches: Mapping[str, Batch]) -> None:
         """One iteration: every update as often as it repeats, all on the same batches."""
@@ -140,14 +142,14 @@ class Loop:
         self.position.epoch_means.rows += rows
         self.position.log_means.rows += rows
 
-    def read_losses(self, begin: float, task: Task) -> float:
-        """Read the pending losses from the device and add them up; returns the time that the next ones begin at.
+    def read_losses(self, begin: float, task: Task) -> None:
+        """Read the pending losses from the device and add them up; their iterations began at `begin`.
 
         Raises:
             TrainingError: one of them is not finite.
         """
         values = torch.stack(self.pending).double().cpu().numpy()
-        now = time.monotonic()
+        seconds = time.monotonic() - begin
         first = self.position.step - len(self.pending)
         self.pending.clear()
         for number, row in enumerate(values):
@@ -155,13 +157,12 @@ class Loop:
                 raise self.failure(first + number, row)
             self.position.epoch_means.add(row)
             self.position.log_means.add(row)
-        self.position.epoch_means.seconds += now - begin
-        self.position.log_means.seconds += now - begin
+        self.position.epoch_means.seconds += seconds
+        self.position.log_means.seconds += seconds
         means = self.position.epoch_means.record(self.names)
         rate = means.pop("rows_per_second")
         losses = ", ".join(f"{name.removeprefix('train.')} {value:.4g}" for name, value in means.items())
         task.note(f"{short(rate)} rows/s, {losses}")
-        return now
 
     def log_step(self) -> None:
         """A line of the log for the iterations since the last one."""
@@ -209,16 +210,17 @@ class Loop:
 
     def learning_rates(self) -> dict[str, float]:
         """Of each update, numbered from 1."""
-        return {f"lr.{number}": update.learning_rate for number, update in enumerate(self.updates, 1)}
+        return {f"lr.{number}": update.optimizer.rate for number, update in enumerate(self.updates, 1)}
 
     def save(self, best: bool) -> Path:
         """Write a checkpoint of this moment."""
         self.board.flush()
+        scaler = self.updates[0].scaler
         state: dict[str, Any] = {
             **self.position.state(),
-            "optimizers": [update.optimizer.state_dict() for update in self.updates],
+            "optimizers": [update.optimizer.state() for update in self.updates],
             "schedules": [update.schedule.state() for update in self.updates],
-            "scaler": self.updates[0].scaler.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
             "random": checkpoint.random_state(),
             "log_position": self.log.position(),
         }

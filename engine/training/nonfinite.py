@@ -1,4 +1,4 @@
-"""What is told when a loss is not finite: the iteration, the losses, the ranges of the inputs, the last good checkpoint."""
+"""What is told when a loss is not finite: iteration, losses, ranges of the inputs, last good checkpoint."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.data.loader import Batch
 from engine.errors import TrainingError
+
+if TYPE_CHECKING:
+    from engine.data.loader import Batch
 
 MOST_LISTED = 12  # ranges of features in one message
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values of one column of a batch: smallest and largest finite one (NaN if none), and how many are not finite."""
+    """The values of a column of a batch: smallest and largest finite one (NaN if none), how many are not finite."""
 
     label: str
     low: float

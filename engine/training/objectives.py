@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.data.loader import Batch
 from engine.spec.expressions import Expression
 from engine.spec.sections import LossSpec
+
+if TYPE_CHECKING:
+    from engine.data.loader import Batch
 
 RowLoss = Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]
 SMALLEST_PROBABILITY = 1e-7  # where a probability itself, not its logit, is compared

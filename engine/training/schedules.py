@@ -1,5 +1,6 @@
-"""How the learning rate changes: a factor on it, a pure function of the iteration but for `plateau`, which watches a metric.
+"""How the learning rate changes: a factor on it.
 
+A pure function of the iteration, but for `plateau`, which watches a metric.
 The closed forms, with t the iterations or epochs done after the warm-up:
 cosine: floor + (1 - floor) (1 + cos(pi min(t, T) / T)) / 2 (as Keras' CosineDecay);
 step: factor^floor(t / every); exponential: factor^(t / every); warm-up over n: (t + 1) / (n + 1) while t < n.

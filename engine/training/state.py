@@ -14,7 +14,7 @@ from engine.spec.sections import MonitorSpec
 
 @dataclass
 class Means:
-    """Running means of the losses of iterations, added in the order of the iterations so that they repeat bit for bit."""
+    """Means of the losses of iterations, added in the order of the iterations so that they repeat bit for bit."""
 
     sums: NDArray[np.float64]
     steps: int = 0

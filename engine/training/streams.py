@@ -44,7 +44,7 @@ def device_batches(
     if device.type != "cuda":
         yield from loader
         return
-    copies = torch.cuda.Stream(device)
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for batches in loader:
         with torch.cuda.stream(copies):
             moved = {name: to_device(batch, device) for name, batch in batches.items()}

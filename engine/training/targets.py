@@ -29,9 +29,8 @@ def check_targets(
     for name, objective in objectives.items():
         absent = _absent(name, objective, training, dataset)
         for sample, (lost, rows) in absent.items():
-            progress.say(
-                f"{lost} of {rows} rows of {sample} have no target {objective.spec.target} and do not count for the loss {name}"
-            )
+            what = f"have no target {objective.spec.target} and do not count for the loss {name}"
+            progress.say(f"{lost} of {rows} rows of {sample} {what}")
         checked[name] = replace(objective, incomplete=bool(absent))
     return checked
 

@@ -169,9 +169,10 @@ def check_metrics(training: TrainingSpec, objectives: dict[str, Objective], data
     watched: list[tuple[str, str | None]] = [("best", _metric(training.best))]
     if training.early_stopping:
         watched.append(("early_stopping", _metric(training.early_stopping.monitor)))
-    for update in training.updates:
-        if update.schedule and update.schedule.kind == "plateau":
-            watched.append(("plateau", update.schedule.options.get("metric", "validation.total")))
+    schedules = [update.schedule for update in training.updates if update.schedule]
+    watched += [
+        ("plateau", each.options.get("metric", "validation.total")) for each in schedules if each.kind == "plateau"
+    ]
     for who, metric in watched:
         if metric is not None and metric not in known:
             there = ", ".join(sorted(known))
@@ -206,9 +207,11 @@ def restore(loop: Loop, last: Path, state: dict[str, Any]) -> None:
     try:
         loop.position.restore(state)
         for update, optimizer, schedule in zip(loop.updates, state["optimizers"], state["schedules"], strict=True):
-            update.optimizer.load_state_dict(optimizer)
+            update.optimizer.restore(optimizer)
             update.schedule.restore(schedule)
-        loop.updates[0].scaler.load_state_dict(state["scaler"])
+        scaler = loop.updates[0].scaler
+        if scaler and state["scaler"]:
+            scaler.load_state_dict(state["scaler"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise TrainingError(f"the checkpoint {last} does not fit the spec: {error}; start a new run") from error
     checkpoint.restore_random_state(state["random"])

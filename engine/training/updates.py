@@ -1,8 +1,8 @@
 """The updates of one iteration: each minimises a combination of losses and moves the parameters of the nodes it names.
 
-Plain supervision is one update; an adversary is two: several steps of the adversary, then one of everything else. What an
-update does not move is frozen: no gradients are computed for it (they still flow through it), its batch normalisation
-runs with its moving averages and leaves them alone, its dropout stays active.
+Plain supervision is one update; an adversary is two: several steps of the adversary, then one of everything else. What
+an update does not move is frozen: no gradients are computed for it (they still flow through it), its batch
+normalisation runs with its moving averages and leaves them alone, its dropout stays active.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from engine.data.loader import Batch
 from engine.spec.sections import TrainingSpec, UpdateSpec
 from engine.training.objectives import Objective, as_tensor, combine
-from engine.training.optimizers import make_optimizer
+from engine.training.optimizers import Optimizer, make_optimizer
 from engine.training.schedules import Schedule, make_schedule
 
 if TYPE_CHECKING:
+    from engine.data.loader import Batch
     from engine.graph.network import Network
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -47,7 +47,7 @@ class Update:
         normalisations: every batch normalisation of the network, and whether it belongs to what moves.
         optimizer: of the moving parameters.
         schedule: of the learning rate.
-        scaler: of the loss, for fp16.
+        scaler: of the loss, for fp16 alone.
         precision: float32, bf16 or fp16.
         device: where the network is.
     """
@@ -58,9 +58,9 @@ class Update:
     moving: Sequence[nn.Parameter]
     frozen: Sequence[nn.Parameter]
     normalisations: Sequence[tuple[nn.Module, bool]]
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     schedule: Schedule
-    scaler: torch.amp.GradScaler
+    scaler: torch.amp.GradScaler | None
     precision: str
     device: torch.device
 
@@ -75,9 +75,7 @@ class Update:
 
     def set_learning_rate(self, step: int) -> None:
         """Set the learning rate of an iteration (counted from 0) by the schedule."""
-        factor = self.schedule.factor(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
+        self.optimizer.rate = self.optimizer.options["lr"] * self.schedule.factor(step)
 
     def step(self, batches: Mapping[str, Batch]) -> tuple[dict[str, Tensor], Tensor]:
         """One step on the batches of its streams.
@@ -88,20 +86,23 @@ class Update:
         with mixed_precision(self.precision, self.device):
             losses = compute_losses(self.network, self.objectives, batches)
         total = as_tensor(combine(self.spec.minimize, losses), self.device)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(total).backward()
-        if self.spec.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.moving, self.spec.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.scaler is None:
+            total.backward()  # type: ignore[no-untyped-call]
+            self.clip()
+            self.optimizer.step()
+        else:
+            self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+            self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+            self.clip()
+            self.scaler.step(self.optimizer)  # type: ignore[arg-type]
+            self.scaler.update()
         return {name: loss.detach() for name, loss in losses.items()}, total.detach()
 
-    @property
-    def learning_rate(self) -> float:
-        """As of the last iteration."""
-        rate: float = self.optimizer.param_groups[0]["lr"]
-        return rate
+    def clip(self) -> None:
+        """Scale the gradients down where their norm exceeds `clip_norm`."""
+        if self.spec.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.moving, self.spec.clip_norm)
 
 
 def compute_losses(
@@ -150,16 +151,13 @@ def make_updates(
         device: where the network is.
     """
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    scaler = torch.amp.GradScaler(device.type, enabled=training.precision == "fp16")
+    scaler = torch.amp.GradScaler(device.type) if training.precision == "fp16" else None
     updates = []
     for spec in training.updates:
         chosen = spec.nodes or tuple(node for node in nodes if node not in spec.except_nodes)
         named = {id(parameter) for parameter in network.parameters_of(chosen)}
         modules = {id(module) for module in network.modules_of(chosen)}
         moving = [parameter for parameter in trainable if id(parameter) in named]
-        optimizer = make_optimizer(spec.optimizer, moving, conventions, device)
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
         updates.append(
             Update(
                 spec=spec,
@@ -168,7 +166,7 @@ def make_updates(
                 moving=moving,
                 frozen=[parameter for parameter in trainable if id(parameter) not in named],
                 normalisations=[(each, id(each) in modules) for each in network.modules() if _is_normalisation(each)],
-                optimizer=optimizer,
+                optimizer=make_optimizer(spec.optimizer, moving, conventions),
                 schedule=make_schedule(spec.schedule, steps_per_epoch, training.epochs),
                 scaler=scaler,
                 precision=training.precision,

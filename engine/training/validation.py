@@ -54,8 +54,8 @@ class Validation:
     def run(self, stopped: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Compute `validation.<loss>`, its `.accuracy` and `.auc` where it classifies, and `validation.total`.
 
-        A loss is the mean over all rows of weight times loss, as in training. Losses without validation rows are absent.
-        None is returned when `stopped` says so in between.
+        A loss is the mean over all rows of weight times loss, as in training. Losses without validation rows are
+        absent. None is returned when `stopped` says so in between.
         """
         metrics: dict[str, float] = {}
         self.network.eval()
