@@ -179,8 +179,6 @@ class _Usage:
         self.add_expression(network_input.where, own)
         if network_input.relative_to is not None:
             self.add_angles(own, network_input)
-        if network_input.relative_to == "leading":
-            self.add_field(own, "pt")
         for feature in network_input.features.values():
             self.add_expression(feature.expression, own)
             self.add_expression(feature.mirror, own)

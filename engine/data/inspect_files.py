@@ -11,7 +11,7 @@ from engine.errors import DataError, Mistake, Path
 from engine.spec.sections.data import DataSpec, LayoutSpec, SampleSpec
 
 MOST_FILES = 3
-"""Files of a sample that are opened; those of one sample are written by the same program, so a few show its mistakes."""
+"""Files of a sample that are opened; they come out of the same program, so a few show its mistakes."""
 
 
 @dataclass(frozen=True)
