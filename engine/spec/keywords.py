@@ -11,7 +11,8 @@ Whole numbers are never written `512.0`, and a number is finite unless the forma
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -27,6 +28,13 @@ SENTENCE = "sentence"
 """Marks an error whose message is already what the user is told."""
 
 Errors = Iterator[ValidationError]
+
+_LIMITS: dict[str, Callable[[float, float], bool]] = {
+    "minimum": operator.ge,
+    "maximum": operator.le,
+    "exclusiveMinimum": operator.gt,
+    "exclusiveMaximum": operator.lt,
+}
 
 
 def sentence(message: str, path: tuple[str | int, ...] = (), of_key: bool = False, offset: int = 0) -> ValidationError:
@@ -119,10 +127,9 @@ def _limits(validator: Any, value: Any, schema: Any) -> Errors:
     if isinstance(value, float) and math.isnan(value):
         yield sentence("this is not a number: its value is NaN")
         return
-    names = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-    limits = {name: schema[name] for name in names if name in schema}
-    if limits:
-        yield from validator.descend(value, limits)
+    for name, fits in _LIMITS.items():
+        if name in schema and not fits(value, schema[name]):
+            yield ValidationError("", validator=name, validator_value=schema[name], instance=value)
 
 
 def _short(text: str) -> str:

@@ -36,6 +36,8 @@ def mistakes(error: Error) -> Iterator[Mistake]:
         yield Mistake(path, error.message, offset, of_key)
     elif error.validator == "anyOf":
         yield from _alternatives(error, path)
+    elif error.validator == "required" and _is_mistyped(error):
+        return
     else:
         tell = _SENTENCES.get(str(error.validator), _other)
         of_key = error.validator in ("additionalProperties", "propertyNames")
@@ -69,7 +71,8 @@ def name(path: Path) -> str:
 
 
 def _either(words: list[str]) -> str:
-    unique = list(dict.fromkeys(words))
+    """`a, b or c`; that a value may be `null` goes without saying."""
+    unique = [word for word in dict.fromkeys(words) if word != "`null`"] or ["`null`"]
     return unique[0] if len(unique) == 1 else f"{', '.join(unique[:-1])} or {unique[-1]}"
 
 
@@ -94,7 +97,7 @@ def _value(value: Any) -> str:
 
 
 def _type(error: Error, path: Path) -> str:
-    wanted = [each for each in error.validator_value if each != "null" or len(error.validator_value) == 1]
+    wanted = error.validator_value
     message = f"{name(path)} must be {_either([_TYPES[each] for each in wanted])}, found {describe(error.instance)}"
     if isinstance(error.instance, float) and error.instance.is_integer() and "integer" in wanted:
         message += f"; write {int(error.instance)}"
@@ -139,8 +142,20 @@ def _key_form(error: Error, path: Path) -> str:
     return f"`{error.instance}` cannot be a key of {name(path[:-1])}"
 
 
+def _missing(error: Error) -> str:
+    keys: list[str] = error.validator_value
+    return next(key for key in keys if key not in error.instance and f"'{key}'" in error.message)
+
+
+def _is_mistyped(error: Error) -> bool:
+    """Whether the missing key is there under a similar, unknown name, about which there is a message already."""
+    known = error.schema.get("properties", {})
+    unknown = [key for key in error.instance if key not in known]
+    return error.schema.get("additionalProperties") is False and _missing(error) in (nearest(k, known) for k in unknown)
+
+
 def _required(error: Error, path: Path) -> str:
-    missing = next(key for key in error.validator_value if key not in error.instance and f"'{key}'" in error.message)
+    missing = _missing(error)
     schema = error.schema if isinstance(error.schema, dict) else {}
     entry = schema.get("properties", {}).get(missing, {})
     meaning = entry.get("description") or (lookup(entry["$ref"])[0].get("description", "") if "$ref" in entry else "")

@@ -108,7 +108,7 @@ def describe(value: object) -> str:
     if isinstance(value, int):
         return f"the whole number {value}"
     if isinstance(value, float):
-        return f"the number {value:g}"
+        return f"the number {value!r}"
     if isinstance(value, str):
         text = value if len(value) <= 40 else value[:37] + "..."
         return f"the text `{text}`" if value else "an empty text"

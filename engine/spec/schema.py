@@ -50,12 +50,16 @@ def check(value: Any) -> list[Mistake]:
 
 @cache
 def _validator() -> Any:
-    """The validator of a whole spec. The schemas themselves are checked by a test, not at each start."""
+    """The validator of a whole spec. The schemas themselves are checked by a test, not at each start.
+
+    Their `$schema` is left out, or jsonschema would go on with its own validator, without the keywords of ours.
+    """
     from referencing import Registry
     from referencing.jsonschema import DRAFT202012
 
     from engine.spec.keywords import SpecValidator
 
-    resources = [(name, DRAFT202012.create_resource(schema)) for name, schema in schemas().items()]
+    plain = {name: {k: v for k, v in schema.items() if k != "$schema"} for name, schema in schemas().items()}
+    resources = [(name, DRAFT202012.create_resource(schema)) for name, schema in plain.items()]
     registry: Any = Registry().with_resources(resources)
-    return SpecValidator(schemas()[ROOT], registry=registry)
+    return SpecValidator(plain[ROOT], registry=registry)

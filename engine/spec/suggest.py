@@ -47,7 +47,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def allowed(name: str, candidate: str) -> int:
     """How many letters may differ for `candidate` to be a plausible correction of `name`."""
-    return max(1, min(len(name), len(candidate)) // 3)
+    shortest = min(len(name), len(candidate))
+    return max(1, shortest // 3) if shortest > 1 else 0
 
 
 def _contained(name: str, known: Iterable[str]) -> str | None:

@@ -69,7 +69,7 @@ def _selection(selection: SelectionSpec, layout: LayoutSpec) -> Iterator[Mistake
             yield Mistake((*selection.path, "of"), f"the selection `{selection.name}` is made of itself")
         return
     fields = layout.collections[base].fields
-    yield from check_plain_names(selection.where, fields, f"field of `{base}`", (*selection.path, "where"))
+    yield from check_plain_names(selection.where, fields, f"`{base}` has no field", (*selection.path, "where"))
 
 
 def _is_circular(layout: LayoutSpec, start: str) -> bool:

@@ -91,11 +91,11 @@ def check_row_expression(
             yield Mistake(path, message, expression.offsets.get(name, 0))
 
 
-def check_plain_names(expression: Expression, known: Iterable[str], what: str, path: Path) -> Iterator[Mistake]:
-    """Names of an expression that are not among the known ones; `what` says of what they should be."""
+def check_plain_names(expression: Expression, known: Iterable[str], lack: str, path: Path) -> Iterator[Mistake]:
+    """Names of an expression that are not among the known ones; `lack` begins the message: `there is no loss`."""
     names = list(known)
     for name in sorted(expression.names.difference(names)):
-        yield Mistake(path, _no_name(name, what, names), expression.offsets.get(name, 0))
+        yield Mistake(path, _no_name(name, lack, names), expression.offsets.get(name, 0))
 
 
 def unreduced(expression: Expression) -> frozenset[str]:
@@ -146,14 +146,14 @@ def _no_collection(name: str, view: View, own: Mapping[str, FieldSpec] | None) -
     if dot:
         return f"there is no collection `{prefix}`{hint(prefix, view.layout.collections)}"
     if own is not None:
-        return _no_name(name, "field", [*own])
+        return _no_name(name, "the objects have no field", [*own])
     if name in view.layout.collections[view.rows].fields:
         return f"there is no name `{name}`; did you mean `{view.rows}.{name}`?"
     known = [f"{view.rows}.{each}" for each in view.layout.collections[view.rows].fields]
-    return _no_name(name, "name", known)
+    return _no_name(name, "there is no name", known)
 
 
-def _no_name(name: str, what: str, known: list[str]) -> str:
+def _no_name(name: str, lack: str, known: list[str]) -> str:
     if name in FUNCTIONS:
         return f"`{name}` is a function; write `{name}(...)`"
-    return f"there is no {what} `{name}`{hint(name, known)}"
+    return f"{lack} `{name}`{hint(name, known)}"

@@ -80,7 +80,7 @@ def _update(update: UpdateSpec, experiment: Experiment) -> Iterator[Mistake]:
     nodes = experiment.model.graph
     path = (*update.path, "minimize")
     losses = experiment.training.losses
-    yield from check_plain_names(update.minimize, losses, "loss", path)
+    yield from check_plain_names(update.minimize, losses, "there is no loss", path)
     if not update.minimize.names:
         yield Mistake(path, "there is no loss in what is to be minimised")
     if not _is_combination(update.minimize):
