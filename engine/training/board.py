@@ -80,7 +80,7 @@ class TensorBoard:
             warnings.simplefilter("ignore")
             try:
                 # traced here: the writer would also compare two traces, which takes seconds
-                traced = torch.jit.trace(wrapper, wrapper.example, check_trace=False)
+                traced = torch.jit.trace(wrapper, wrapper.example, check_trace=False)  # type: ignore[no-untyped-call]
                 self.writer.add_graph(traced, wrapper.example)
             except Exception:  # whatever a block does that cannot be traced: the picture is not worth the training
                 return False
