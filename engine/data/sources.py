@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.data.readers.base import expand_files
 from engine.errors import DataError
 from engine.spec.sections.data import DataSpec, SampleSpec
 
@@ -38,18 +38,11 @@ def find_sources(data: DataSpec) -> list[Source]:
 
 def sample_sources(sample: SampleSpec) -> list[Source]:
     """The files of one sample (see `find_sources`)."""
-    paths = {path for pattern in sample.files for path in _matching(sample, pattern)}
-    return [_source(sample.name, path) for path in sorted(paths)]
-
-
-def _matching(sample: SampleSpec, pattern: str) -> list[str]:
-    if "://" in pattern:
-        return [pattern]
-    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
-    found = [path for path in matches if Path(path).is_file()]
-    if not found:
-        raise DataError(f"the sample {sample.name} has no files: nothing matches '{pattern}' in {Path.cwd()}")
-    return found
+    try:
+        paths = expand_files(sample.files)
+    except DataError as error:
+        raise DataError(f"the sample {sample.name} has no files: {error}") from None
+    return [_source(sample.name, path) for path in paths]
 
 
 def _source(sample: str, path: str) -> Source:
