@@ -1,0 +1,167 @@
+"""The export stage: every exporter of the spec, each checked against the trained network on real rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from engine.data.readers.base import open_reader
+from engine.data.rows import make_rows
+from engine.data.sources import find_sources
+from engine.errors import DataError
+from engine.export.check import Agreement, Array, compare
+from engine.export.deployed import Deployed
+from engine.export.front import Front
+from engine.export.onnx import run_onnx, write_onnx
+from engine.export.predict import Scorer, contract_transforms, prediction_chunks, prediction_layout
+from engine.export.raw import RawInputs, raw_inputs
+from engine.export.raw_table import raw_tensors
+from engine.runs import RunDirectory, write_json
+from engine.spec.sections.results import MetricSpec
+
+if TYPE_CHECKING:
+    from engine.graph.network import Network
+    from engine.spec.experiment import Experiment
+
+CHECKED_ROWS = 512
+
+
+def export_run(
+    experiment: Experiment, network: Network, outputs: Sequence[str], run: RunDirectory
+) -> list[tuple[Path, Agreement]]:
+    """Write every file that the spec's `export:` asks for.
+
+    Args:
+        experiment: the run's spec.
+        network: with the trained weights, on the CPU.
+        outputs: the nodes that a file gives unless its options name others.
+        run: where the files go, and whose contract says how the features are transformed.
+
+    Returns:
+        Each file, and how well it agrees with the trained network.
+
+    Raises:
+        ExportError: a file cannot be written, or differs from the network.
+    """
+    contract = json.loads(run.contract.read_text(encoding="utf-8"))
+    run.export.mkdir(exist_ok=True)
+    return [_onnx(exporter, experiment, network.eval(), outputs, run, contract) for exporter in experiment.export]
+
+
+def _onnx(
+    exporter: MetricSpec,
+    experiment: Experiment,
+    network: Network,
+    outputs: Sequence[str],
+    run: RunDirectory,
+    contract: Mapping[str, Any],
+) -> tuple[Path, Agreement]:
+    options = exporter.options
+    chosen = tuple(options["outputs"] or outputs)
+    deployed, raw = deployed_network(experiment, network, chosen, contract)
+    path = run.export / f"{options['name']}.onnx"
+    facts = _facts(experiment, raw, chosen, contract)
+    write_onnx(deployed, path, facts, options["opset"])
+    agreement = check_export(experiment, deployed, path, contract, options["tolerance"])
+    write_json(path.with_suffix(".json"), {**facts, "check": vars(agreement)})
+    return path, agreement
+
+
+def deployed_network(
+    experiment: Experiment, network: Network, outputs: Sequence[str], contract: Mapping[str, Any]
+) -> tuple[Deployed, RawInputs]:
+    """The network with everything that turns raw fields into its inputs."""
+    data = experiment.data
+    predict, layout = prediction_layout(data)
+    rows_of = predict.rows.of
+    while rows_of in layout.selections:
+        rows_of = layout.selections[rows_of].of
+    raw = raw_inputs(data, layout, rows_of)
+    front = Front(data, layout, raw, contract_transforms(contract, data))
+    return Deployed(front, network, raw, outputs), raw
+
+
+def check_export(
+    experiment: Experiment, deployed: Deployed, path: Path, contract: Mapping[str, Any], tolerance: float
+) -> Agreement:
+    """Send rows of the experiment's own files through the file, the torch module and the training path.
+
+    Where no file can be read, rows of random numbers are compared with the torch module alone.
+
+    Raises:
+        ExportError: they disagree.
+    """
+    found = _real_rows(experiment, deployed, contract)
+    tensors, trained = found if found is not None else (_random_rows(deployed.raw), None)
+    with torch.no_grad():
+        values = deployed(*(tensors[name] for name in deployed.raw.names))
+    expected = {name: value.numpy() for name, value in zip(deployed.outputs, values, strict=True)}
+    written = run_onnx(path, tensors, deployed.outputs)
+    agreement = compare(f"{path.name}", expected, written, tolerance)
+    if trained is None:
+        return agreement
+    flat = {name: value.reshape(len(value), -1) for name, value in written.items()}
+    return compare(f"{path.name} with its preprocessing", trained, flat, tolerance)
+
+
+def _real_rows(
+    experiment: Experiment, deployed: Deployed, contract: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Array]] | None:
+    """Raw tensors of the first rows of a file of the experiment, and their scores by the training path."""
+    data = experiment.data
+    predict, layout = prediction_layout(data)
+    scorer = Scorer(deployed.network, data, contract, deployed.outputs)
+    try:
+        sources = [source for source in find_sources(data) if data.samples[source.sample].layout == predict.layout]
+    except DataError:
+        return None
+    for source in sources:
+        try:
+            with closing(open_reader(source.path, layout.format, layout.tree)) as reader:
+                for _, chunk in prediction_chunks(reader, data, predict):
+                    table = make_rows(data, layout, predict.rows, None, chunk)
+                    if not len(table):
+                        continue
+                    tensors = raw_tensors(layout, predict.rows, deployed.raw, chunk)
+                    scores = scorer(table, len(table))
+                    cut = {name: tensor[:CHECKED_ROWS] for name, tensor in tensors.items()}
+                    return cut, {name: values[:CHECKED_ROWS] for name, values in scores.items()}
+        except DataError:
+            continue
+    return None
+
+
+def _random_rows(raw: RawInputs, rows: int = 64, objects: int = 50) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    tensors = {}
+    for name, fields in raw.objects.items():
+        counts = torch.randint(0, objects + 1, (rows, 1), generator=generator)
+        tensors[name] = torch.randn(rows, objects, len(fields), generator=generator)
+        tensors[f"{name}_mask"] = torch.arange(objects) < counts
+    if raw.row:
+        tensors["row"] = torch.randn(rows, len(raw.row), generator=generator)
+    return tensors
+
+
+def _facts(
+    experiment: Experiment, raw: RawInputs, outputs: Sequence[str], contract: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a program that loads the file should know."""
+    targets = {loss.of.removesuffix(".logits"): loss.target for loss in experiment.training.losses.values()}
+    classes = {
+        name: list(experiment.data.targets[targets[name]].classes)
+        for name in outputs
+        if targets.get(name) in experiment.data.targets
+    }
+    return {
+        "name": experiment.name,
+        **raw.describe(),
+        "outputs": {name: {"classes": classes.get(name, [])} for name in outputs},
+        "trained_on": contract["content"],
+    }

@@ -1,0 +1,113 @@
+"""ONNX: one file that takes raw fields and gives scores, with a dynamic number of rows and of objects."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import ExportError
+from engine.export.deployed import Deployed
+from engine.export.raw import RawInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks about its own internals; the user is told only what is his."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def example(raw: RawInputs, rows: int = 2, objects: int = 3) -> dict[str, Tensor]:
+    """Raw tensors of ones, to trace a network with."""
+    tensors = {}
+    for name, fields in raw.objects.items():
+        tensors[name] = torch.ones(rows, objects, len(fields))
+        tensors[f"{name}_mask"] = torch.ones(rows, objects, dtype=torch.bool)
+    if raw.row:
+        tensors["row"] = torch.ones(rows, len(raw.row))
+    return tensors
+
+
+def write_onnx(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: int) -> None:
+    """Write the network to `path`, complete or not at all.
+
+    Args:
+        deployed: the network in inference mode, on the CPU.
+        path: the file.
+        facts: what a program that loads the file should know; kept as JSON in its metadata under `engine`.
+        opset: version of the ONNX operator set.
+
+    Raises:
+        ExportError: an operation of the network has no ONNX form.
+    """
+    tensors = example(deployed.raw)
+    rows = torch.export.Dim("rows", min=1)
+    axes: list[dict[int, Any]] = []
+    for name in deployed.raw.names:
+        collection = name.removesuffix("_mask")
+        dynamic = {0: rows}
+        if collection in deployed.raw.objects:
+            dynamic[1] = torch.export.Dim(f"n_{collection}", min=1)
+        axes.append(dynamic)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                deployed,
+                tuple(tensors.values()),
+                dynamo=True,
+                dynamic_shapes=(tuple(axes),),
+                input_names=list(tensors),
+                output_names=list(deployed.outputs),
+                opset_version=opset,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        message = f"the network has no ONNX form: {_reason(error)}"
+        raise ExportError(message) from error
+    if program is None:
+        message = "the exporter of torch gave no program"
+        raise ExportError(message)
+    program.model.metadata_props["engine"] = json.dumps(facts, sort_keys=True)
+    temporary = path.with_name(f".{path.name}")
+    program.save(temporary)
+    temporary.replace(path)
+
+
+def _reason(error: BaseException) -> str:
+    """The line of the exporter's long message that names the operation."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "No ONNX function" in line or "aten." in line]
+    return (named or lines or [type(error).__name__])[0]
+
+
+def run_onnx(path: Path, tensors: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """The outputs of a written file on the CPU, by onnxruntime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    wanted = {argument.name for argument in session.get_inputs()}
+    feed = {name: tensor.numpy() for name, tensor in tensors.items() if name in wanted}
+    return dict(zip(outputs, session.run(list(outputs), feed), strict=True))

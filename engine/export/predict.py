@@ -1,0 +1,191 @@
+"""Scores for raw files: the rows that training would make of them, through the trained network, with their columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from engine_kernels.gather.api import Gather
+from engine_kernels.sanitize.transforms import FeatureTransform
+
+from engine.data.branches import needed_branches
+from engine.data.collections import Chunk
+from engine.data.columns import Array, Jagged
+from engine.data.readers.base import Reader, expand_files, open_reader
+from engine.data.rows import RowTable, make_rows
+from engine.data.worker import present_branches, read_chunks
+from engine.errors import DataError, UsageError
+from engine.export.writers import open_writer
+from engine.progress import Progress
+from engine.runs import RunDirectory
+from engine.spec.sections.data import DataSpec, LayoutSpec, PredictSpec
+
+if TYPE_CHECKING:
+    from engine.graph.network import Network
+    from engine.spec.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What became of the files: one sentence for the user, and the files that were skipped with the reason of each."""
+
+    text: str
+    skipped: Mapping[str, str]
+
+
+class Scorer:
+    """A trained network on rows as preparation makes them, with the transforms that it was trained with."""
+
+    def __init__(self, network: Network, data: DataSpec, contract: Mapping[str, Any], outputs: Sequence[str]) -> None:
+        self.network, self.data, self.outputs = network.eval(), data, tuple(outputs)
+        self.device = next(network.parameters()).device
+        self.transforms = contract_transforms(contract, data)
+
+    def __call__(self, table: RowTable, batch: int) -> dict[str, Array]:
+        """Outputs for all rows, each float32 of shape (rows, values)."""
+        gathers = {
+            name: Gather([_segment(table.inputs[name])], self.transforms[name], spec.keep)
+            for name, spec in self.data.inputs.items()
+        }
+        parts: dict[str, list[Array]] = {name: [] for name in self.outputs}
+        for start in range(0, len(table), batch):
+            rows = np.arange(start, min(start + batch, len(table)))
+            for name, values in self._batch(gathers, rows).items():
+                parts[name].append(values)
+        return {name: np.concatenate(values) if values else np.zeros((0, 1), "f4") for name, values in parts.items()}
+
+    def _batch(self, gathers: Mapping[str, Gather], rows: Array) -> dict[str, Array]:
+        inputs, masks = {}, {}
+        for name, gather in gathers.items():
+            values, mask = gather(np.zeros(len(rows), np.int32), rows)
+            inputs[name] = torch.from_numpy(values).to(self.device)
+            if mask is not None:
+                masks[name] = torch.from_numpy(mask).to(self.device)
+        with torch.inference_mode():
+            outputs = self.network(inputs, masks, self.outputs)
+        return {name: values.float().cpu().numpy().reshape(len(rows), -1) for name, values in outputs.items()}
+
+
+def contract_transforms(contract: Mapping[str, Any], data: DataSpec) -> dict[str, list[FeatureTransform]]:
+    """The fitted transforms that a run was trained with.
+
+    Raises:
+        DataError: the contract is not that of the spec's inputs.
+    """
+    for name, spec in data.inputs.items():
+        trained = contract["inputs"].get(name, {}).get("features")
+        if trained != list(spec.features):
+            message = f"the run was trained with the features {trained} of {name}, the spec has {list(spec.features)}"
+            raise DataError(message)
+    return {name: [FeatureTransform.from_dict(one) for one in contract["transforms"][name]] for name in data.inputs}
+
+
+def _segment(values: Array | Jagged) -> tuple[Array | None, Array]:
+    if isinstance(values, Jagged):
+        return values.offsets, np.ascontiguousarray(values.values)
+    return None, np.ascontiguousarray(values)
+
+
+def prediction_layout(data: DataSpec) -> tuple[PredictSpec, LayoutSpec]:
+    """Which rows are made of a file for prediction, and how it is read.
+
+    Raises:
+        UsageError: the spec does not say.
+    """
+    if data.predict is None:
+        message = "the spec does not say which rows to predict; write data.predict, as in `predict: {rows: good_jets}`"
+        raise UsageError(message)
+    return data.predict, data.layouts[data.predict.layout]
+
+
+def prediction_chunks(reader: Reader, data: DataSpec, predict: PredictSpec) -> Iterator[tuple[int, Chunk]]:
+    """The branches that prediction needs in chunks, each with the entry of the file that it starts at.
+
+    Raises:
+        DataError: a branch is missing or cannot be read.
+    """
+    needed = needed_branches(data, data.layouts[predict.layout], predict.rows, None)
+    start = 0
+    for chunk in read_chunks(reader, present_branches(reader, needed)):
+        yield start, chunk
+        start += len(next(iter(chunk.values())))
+
+
+def predict_files(
+    experiment: Experiment,
+    network: Network,
+    outputs: Sequence[str],
+    run: RunDirectory,
+    files: Sequence[str],
+    output: Path,
+    batch: int,
+    progress: Progress,
+) -> PredictionSummary:
+    """Score files and write columns and scores to `output` (.root, .parquet or .h5).
+
+    Args:
+        experiment: the run's spec.
+        network: with the trained weights, on its device.
+        outputs: nodes to write; a class output becomes one column a class, `jet_class_signal`.
+        run: whose contract says how the features are transformed.
+        files: paths or patterns.
+        output: file to write; complete or not at all.
+        batch: rows a step of the network.
+        progress: where it tells how far it is.
+
+    Raises:
+        DataError: a file cannot be used and the spec says `on_error: stop`, or none can.
+    """
+    data = experiment.data
+    predict, layout = prediction_layout(data)
+    scorer = Scorer(network, data, json.loads(run.contract.read_text(encoding="utf-8")), outputs)
+    paths = expand_files(files)
+    skipped: dict[str, str] = {}
+    rows = 0
+    with open_writer(output) as writer, progress.task("predicting", len(paths), "files") as task:
+        for number, path in enumerate(paths):
+            try:
+                for table, entries in _tables(path, data, predict, layout):
+                    columns = {"file": np.full(len(table), number, np.int32), "entry": entries, **table.columns}
+                    writer.write({**columns, **named_scores(scorer(table, batch), experiment)})
+                    rows += len(table)
+            except DataError as error:
+                if data.on_error == "stop" or len(paths) == 1:
+                    raise
+                skipped[path] = str(error)
+            task.advance()
+    lines = [f"{rows} rows of {len(paths) - len(skipped)} files scored in {output}"]
+    lines += [f"skipped {path}: {reason}" for path, reason in skipped.items()]
+    return PredictionSummary("\n".join(lines), skipped)
+
+
+def _tables(path: str, data: DataSpec, predict: PredictSpec, layout: LayoutSpec) -> Iterator[tuple[RowTable, Array]]:
+    """Row tables of a file, with the entry of the file that each row comes from."""
+    reader = open_reader(path, layout.format, layout.tree)
+    try:
+        for start, chunk in prediction_chunks(reader, data, predict):
+            table = make_rows(data, layout, predict.rows, None, chunk)
+            yield table, table.entries + start
+    except DataError as error:
+        raise error if path in str(error) else DataError(f"{path}: {error}") from error
+    finally:
+        reader.close()
+
+
+def named_scores(scores: Mapping[str, Array], experiment: Experiment) -> dict[str, Array]:
+    """One column a value: `is_data` for a single one, `jet_class_signal` for each class, `<node>_<i>` otherwise."""
+    trained_on = {loss.of.removesuffix(".logits"): loss.target for loss in experiment.training.losses.values()}
+    columns = {}
+    for node, values in scores.items():
+        target = experiment.data.targets.get(trained_on.get(node, ""))
+        classes = list(target.classes) if target is not None else []
+        width = values.shape[1]
+        names = classes if len(classes) == width else [str(index) for index in range(width)]
+        for index, name in enumerate(names):
+            columns[node if width == 1 else f"{node}_{name}"] = values[:, index]
+    return columns

@@ -1,0 +1,134 @@
+"""Tables of scores as ROOT, Parquet or HDF5, written piece by piece, complete or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.data.columns import Array
+from engine.errors import UsageError
+
+TREE = "scores"
+
+
+class TableWriter(Protocol):
+    """A table that grows."""
+
+    def write(self, columns: Mapping[str, Array]) -> None:
+        """Append rows; every call has the same columns, each of shape (rows,)."""
+        ...
+
+    def close(self) -> None:
+        """Finish the file."""
+        ...
+
+
+class RootWriter:
+    """A TTree named `scores`, one branch a column."""
+
+    def __init__(self, path: Path) -> None:
+        import uproot
+
+        self._file = uproot.recreate(path)
+        self._made = False
+
+    def write(self, columns: Mapping[str, Array]) -> None:
+        """Append rows."""
+        if not self._made:
+            self._file.mktree(TREE, {name: values.dtype for name, values in columns.items()})
+            self._made = True
+        self._file[TREE].extend(dict(columns))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+class ParquetWriter:
+    """One row group a piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, columns: Mapping[str, Array]) -> None:
+        """Append rows."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Finish the file; one without any rows has no columns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            pq.write_table(pa.table({}), self._path)
+        else:
+            self._writer.close()
+
+
+class HDF5Writer:
+    """A group `scores` with one dataset a column."""
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self._file = h5py.File(path, "w")
+        self._group = self._file.create_group(TREE)
+
+    def write(self, columns: Mapping[str, Array]) -> None:
+        """Append rows."""
+        for name, values in columns.items():
+            if name not in self._group:
+                self._group.create_dataset(name, data=values, maxshape=(None,), chunks=True)
+                continue
+            dataset = self._group[name]
+            start = len(dataset)
+            dataset.resize(start + len(values), axis=0)
+            dataset[start:] = values
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+WRITERS: Mapping[str, type[RootWriter] | type[ParquetWriter] | type[HDF5Writer]] = {
+    ".root": RootWriter,
+    ".parquet": ParquetWriter,
+    ".h5": HDF5Writer,
+    ".hdf5": HDF5Writer,
+}
+"""File ending -> writer."""
+
+
+@contextmanager
+def open_writer(path: Path) -> Iterator[TableWriter]:
+    """A writer for the ending of `path`; the file appears under its name when the block ends without an error.
+
+    Raises:
+        UsageError: no writer has this ending, or the folder does not exist.
+    """
+    kind = WRITERS.get(path.suffix.lower())
+    if kind is None:
+        message = f"{path}: scores are written as {', '.join(WRITERS)}; end the name with one of these"
+        raise UsageError(message)
+    if not path.absolute().parent.is_dir():
+        message = f"{path}: the folder {path.parent} does not exist"
+        raise UsageError(message)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    writer = kind(temporary)
+    try:
+        yield writer
+        writer.close()
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

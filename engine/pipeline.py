@@ -1,0 +1,262 @@
+"""The stages of a run, prepare -> train -> evaluate -> export, and what makes each of them up to date."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import DataError, UsageError
+from engine.progress import Progress
+from engine.runs import RunDirectory, create_run, describe_environment, open_run, write_json
+
+if TYPE_CHECKING:
+    from engine.data.ledger import LedgerEntry
+    from engine.data.store import PreparedDataset
+    from engine.graph.network import Network
+    from engine.graph.plan import Plan
+    from engine.spec.experiment import Experiment
+
+SKIPPED = 3  # exit code of a command that is done, but had to leave files out
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command tells the user, and its exit code."""
+
+    text: str
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run and all that its stages work with."""
+
+    experiment: Experiment
+    plan: Plan
+    dataset: PreparedDataset
+    run: RunDirectory
+    device: str
+    progress: Progress
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The nodes that a loss looks at."""
+        return loss_nodes(self.experiment)
+
+
+def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int | None) -> Outcome:
+    """Read the files of a spec into its prepared dataset, or find that it is up to date."""
+    from engine.validation import load_planned
+
+    experiment, _ = load_planned(spec, overrides)
+    with Progress() as progress:
+        dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
+    return _outcome([_dataset_line(dataset)], dataset)
+
+
+def run(spec: Path, overrides: Sequence[str], out: Path, prepared: Path, device: str, workers: int | None) -> Outcome:
+    """All stages of a spec in a new run directory."""
+    from engine.validation import load_planned
+
+    experiment, plan = load_planned(spec, overrides)
+    with Progress() as progress:
+        dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
+        device = resolve_device(device)
+        directory = create_run(out, experiment.name)
+        directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
+        environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
+        write_json(directory.environment, environment)
+        write_json(directory.contract, dataset.contract())
+        return _stages(Job(experiment, plan, dataset, directory, device, progress), resume=False)
+
+
+def resume(path: Path, device: str, workers: int | None) -> Outcome:
+    """Continue a run from its last checkpoint; stages that are complete are not done again."""
+    with Progress() as progress:
+        return _stages(_reopen(path, device, workers, progress), resume=True)
+
+
+def evaluate(path: Path, device: str) -> Outcome:
+    """Metrics, plots and report of a trained run, computed again."""
+    with Progress() as progress:
+        job = _reopen(path, device, None, progress)
+        return _outcome(_evaluate(job), job.dataset)
+
+
+def export(path: Path) -> Outcome:
+    """The best checkpoint of a run, exported again."""
+    from engine.validation import load_planned
+
+    directory = open_run(path)
+    experiment, plan = load_planned(directory.spec, ())
+    return Outcome("\n".join(_export(experiment, trained_network(plan, directory, experiment.seed), directory)))
+
+
+def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: int) -> Outcome:
+    """Score raw files of the experiment with a trained run."""
+    from engine.export.predict import predict_files
+    from engine.validation import load_planned
+
+    directory = open_run(path)
+    experiment, plan = load_planned(directory.spec, ())
+    network = trained_network(plan, directory, experiment.seed).to(resolve_device(device))
+    with Progress() as progress:
+        summary = predict_files(experiment, network, loss_nodes(experiment), directory, files, output, batch, progress)
+    return Outcome(summary.text, SKIPPED if summary.skipped else 0)
+
+
+def simulate(kind: str, output: Path, events: int, seed: int, workers: int | None) -> list[Path]:
+    """Write stand-in files of an experiment."""
+    from engine.simulate.kinds import simulator
+
+    with Progress() as progress:
+        return simulator(kind)(output, events, seed, workers or available_processors(), progress)
+
+
+def loss_nodes(experiment: Experiment) -> tuple[str, ...]:
+    """The nodes that a loss looks at, each once, in the order of the losses."""
+    nodes = (loss.of.removesuffix(".logits") for loss in experiment.training.losses.values())
+    return tuple(dict.fromkeys(nodes))
+
+
+def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:
+    """The network with the best weights of a run, in inference mode, on the CPU.
+
+    Raises:
+        TrainingError: the run has no checkpoint yet.
+    """
+    from engine.graph.network import build_network
+    from engine.training import checkpoint
+
+    network = build_network(plan, seed)
+    best = checkpoint.find(directory.checkpoints, "best") or directory.checkpoints / "best"
+    checkpoint.load_weights(network, best)
+    return network.eval()
+
+
+def resolve_device(name: str) -> str:
+    """`auto` becomes the CUDA device where there is one.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if there else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        kind = "?"
+    if kind not in ("cpu", "cuda"):
+        message = f"--device {name}: write auto, cpu, cuda or cuda:N"
+        raise UsageError(message)
+    if kind == "cuda" and not there:
+        message = f"--device {name}: there is no CUDA device here; `engine doctor` says why"
+        raise UsageError(message)
+    return name
+
+
+def available_processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _reopen(path: Path, device: str, workers: int | None, progress: Progress) -> Job:
+    """A run that was started before, with the data that it was started with.
+
+    Raises:
+        DataError: the prepared data are no longer those of the run.
+    """
+    from engine.validation import load_planned
+
+    directory = open_run(path)
+    experiment, plan = load_planned(directory.spec, ())
+    environment = json.loads(directory.environment.read_text(encoding="utf-8"))
+    dataset = _prepare(experiment, Path(environment["prepared"]), workers, progress)
+    trained_on = json.loads(directory.contract.read_text(encoding="utf-8"))
+    differing = [key for key, value in dataset.contract().items() if trained_on.get(key) != value]
+    if differing:
+        message = (
+            f"{directory.path} was trained on other data than {dataset.path} holds now ({', '.join(differing)} differ); "
+            "put the files back as they were, or start a new run"
+        )
+        raise DataError(message)
+    return Job(experiment, plan, dataset, directory, resolve_device(device), progress)
+
+
+def _prepare(experiment: Experiment, folder: Path, workers: int | None, progress: Progress) -> PreparedDataset:
+    from engine.data.prepare import prepare as prepare_data
+
+    def told(done: int, total: int, entry: LedgerEntry) -> None:
+        if entry.lost:
+            progress.say(f"left out {entry.reason}")
+        task.total = total
+        task.advance(done - task.done)
+
+    with progress.task("preparing", unit="files") as task:
+        return prepare_data(experiment.data, folder, workers or available_processors(), told)
+
+
+def _stages(job: Job, resume: bool) -> Outcome:
+    """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it."""
+    job.progress.say(f"run {job.run.path}")
+    stages: list[tuple[str, Callable[[], list[str]]]] = [
+        ("train", lambda: _train(job, resume)),
+        ("evaluate", lambda: _evaluate(job)),
+        ("export", lambda: _export(job.experiment, trained_network(job.plan, job.run, job.experiment.seed), job.run)),
+    ]
+    done: dict[str, list[str]] = {}
+    if resume and job.run.stages.is_file():
+        done = json.loads(job.run.stages.read_text(encoding="utf-8"))
+    for name, stage in stages:
+        if name not in done:
+            done[name] = stage()
+            write_json(job.run.stages, done)
+    return _outcome([_dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
+
+
+def _train(job: Job, resume: bool) -> list[str]:
+    from engine.training.train import train
+
+    summary = train(job.experiment, job.plan, job.dataset, job.run, job.device, resume, job.progress)
+    ended = ", stopped early" if summary.stopped_early else ""
+    rate = f"{summary.steps} iterations in {summary.seconds:.0f} s"
+    return [f"trained {summary.epochs} epochs{ended} ({rate}); best epoch {summary.best_epoch}"]
+
+
+def _evaluate(job: Job) -> list[str]:
+    from engine.evaluation.stage import evaluate_run
+
+    network = trained_network(job.plan, job.run, job.experiment.seed).to(job.device)
+    headline = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
+    return [*headline, f"report {job.run.report}"]
+
+
+def _export(experiment: Experiment, network: Network, directory: RunDirectory) -> list[str]:
+    from engine.export.export import export_run
+
+    return [
+        f"exported {path} (largest difference {agreement.largest:.1e} in {agreement.rows} rows)"
+        for path, agreement in export_run(experiment, network, loss_nodes(experiment), directory)
+    ]
+
+
+def _dataset_line(dataset: PreparedDataset) -> str:
+    samples: dict[str, Any] = dataset.manifest["samples"]
+    rows = sum(sample["rows"] for sample in samples.values())
+    each = ", ".join(f"{name} {sample['rows']}" for name, sample in samples.items())
+    return f"prepared {dataset.path}: {rows} rows ({each})"
+
+
+def _outcome(lines: list[str], dataset: PreparedDataset) -> Outcome:
+    """What is done, then what had to be left out."""
+    lost = [entry for entry in dataset.ledger if entry.lost]
+    told = [f"left out {entry.reason}" for entry in lost]
+    return Outcome("\n".join([*lines, *told]), SKIPPED if lost else 0)
