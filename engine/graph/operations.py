@@ -1,0 +1,100 @@
+"""What the functions of the expression grammar mean for torch tensors; reductions run over the objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Number = Tensor | float | int | bool
+
+
+def tensor(value: Number) -> Tensor:
+    """A plain number as a tensor, for functions that take tensors only."""
+    return (
+        value
+        if isinstance(value, Tensor)
+        else torch.tensor(value, dtype=None if isinstance(value, bool) else torch.float32)
+    )
+
+
+def truth(value: Number) -> Tensor:
+    """True where the value is not 0."""
+    result = tensor(value)
+    return result if result.dtype == torch.bool else result != 0
+
+
+def one(function: Callable[[Tensor], Tensor]) -> Callable[[Number], Tensor]:
+    """A function of one tensor that takes plain numbers too."""
+    return lambda value: function(tensor(value))
+
+
+def both(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Number, Number], Tensor]:
+    """A function of two tensors that takes plain numbers too."""
+
+    def apply(left: Number, right: Number) -> Tensor:
+        return function(tensor(left), tensor(right))
+
+    return apply
+
+
+def many(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """A function of two tensors, applied to any number of values from left to right."""
+    return lambda *values: reduce(both(function), values)
+
+
+def delta_phi(left: Number, right: Number) -> Tensor:
+    """left - right in rad, wrapped to -pi .. pi."""
+    difference = tensor(left) - tensor(right)
+    return difference - 2 * math.pi * torch.round(difference / (2 * math.pi))
+
+
+def delta_r(eta1: Number, phi1: Number, eta2: Number, phi2: Number) -> Tensor:
+    """Distance in eta and phi (rad)."""
+    return torch.hypot(tensor(eta1) - tensor(eta2), delta_phi(phi1, phi2))
+
+
+def is_in(value: Number, choices: tuple[Number, ...]) -> Tensor:
+    """True where the value is one of the choices."""
+    found = torch.zeros_like(tensor(value), dtype=torch.bool)
+    for choice in choices:
+        found = found | (tensor(value) == choice)
+    return found
+
+
+TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "and": lambda left, right: truth(left) & truth(right),
+    "or": lambda left, right: truth(left) | truth(right),
+    "not": lambda value: ~truth(value),
+    "in": is_in,
+    "abs": one(torch.abs),
+    "sqrt": one(torch.sqrt),
+    "exp": one(torch.exp),
+    "log": one(torch.log),
+    "log1p": one(torch.log1p),
+    "log10": one(torch.log10),
+    "sin": one(torch.sin),
+    "cos": one(torch.cos),
+    "tan": one(torch.tan),
+    "atan": one(torch.atan),
+    "atan2": both(torch.atan2),
+    "sinh": one(torch.sinh),
+    "cosh": one(torch.cosh),
+    "tanh": one(torch.tanh),
+    "asinh": one(torch.asinh),
+    "min": many(torch.minimum),
+    "max": many(torch.maximum),
+    "clip": lambda value, low, high: torch.minimum(torch.maximum(tensor(value), tensor(low)), tensor(high)),
+    "where": lambda condition, yes, no: torch.where(truth(condition), tensor(yes), tensor(no)),
+    "sign": one(torch.sign),
+    "floor": one(torch.floor),
+    "round": one(torch.round),
+    "is_finite": one(torch.isfinite),
+    "delta_phi": delta_phi,
+    "delta_r": delta_r,
+}
+"""Element by element; reductions over objects are blocks of their own (`mean_pool`, ...), which know the mask."""
