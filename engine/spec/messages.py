@@ -156,7 +156,7 @@ def _is_mistyped(error: Error) -> bool:
 
 def _required(error: Error, path: Path) -> str:
     missing = _missing(error)
-    schema = error.schema if isinstance(error.schema, dict) else {}
+    schema = error.schema if path else schemas()[ROOT]
     entry = schema.get("properties", {}).get(missing, {})
     meaning = entry.get("description") or (lookup(entry["$ref"])[0].get("description", "") if "$ref" in entry else "")
     first = meaning.split(". ")[0].rstrip(".").split(": ")[0]
