@@ -54,10 +54,10 @@ class BatchNorm(GraphModule):
         mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_mean)
         y_F = torch.batch_norm(x_F, self.weight, self.bias, mean, variance, True, 1.0, self.epsilon, False)
         count = x_F.shape[0]
-        if count == 1:
-            variance.zero_()
+        if count == 1:  # a new tensor in both cases: the kernel keeps its buffers for the backward pass
+            variance = torch.zeros_like(variance)
         elif not self.unbiased:
-            variance *= (count - 1) / count
+            variance = variance * ((count - 1) / count)
         self.follow(mean, variance)
         return y_F
 
