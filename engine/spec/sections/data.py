@@ -97,8 +97,8 @@ class SampleSpec:
 class FeatureSpec:
     """One feature of an input and its transforms, which act in the order of the attributes below.
 
-    `expression` .. `mirror` are computed when the data are prepared (from all objects of the row); `absolute` .. `fill`
-    act on one value at a time, in the loader and as first nodes of the exported graph.
+    `expression` .. `mirror` are computed when the data are prepared, from the objects of the row that the input keeps;
+    `absolute` .. `fill` act on one value at a time, in the loader and as first nodes of the exported graph.
     """
 
     name: str
