@@ -44,7 +44,11 @@ class Document:
         return value
 
     def locate(self, path: Path, key: bool = False) -> tuple[str, int, int]:
-        """File, line and column of the value at a path (or of its key), or of the nearest thing above that is known."""
+        """File, line and column of the value at a path, or of the nearest thing above that is known.
+
+        Of a mapping or list the key is what people look for, so that is where it is said to be; `key` asks for the key
+        of a plain value too.
+        """
         place = self._place(path, key)
         return place.file, place.line, place.column
 
