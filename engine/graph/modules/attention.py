@@ -50,6 +50,8 @@ class Attention(GraphModule):
             offset = torch.where(allowed, 0.0, torch.finfo(x.dtype).min / 4).to(q_BHNK.dtype)
         rate = self.rate if self.training else 0.0
         z_BHNK = functional.scaled_dot_product_attention(q_BHNK, k_BHNK, v_BHNK, offset, rate)
+        if len(values) > 1 and y_mask is not None and self.policy != "ignore":
+            z_BHNK = z_BHNK * y_mask.any(1)[:, None, None, None].to(z_BHNK.dtype)  # nobody to ask: nothing gathered
         return [(self.output(z_BHNK.transpose(1, 2).flatten(-2)), x_mask)]
 
     def split(self, x: Tensor) -> Tensor:
