@@ -17,11 +17,13 @@ class History:
         curves: name, such as `validation.tagging`, -> epoch -> value; values that were not finite are absent.
         updates: names of the updates, in the order of `lr.1`, `lr.2`, ...
         best: epoch that was kept, None where unknown.
+        steps: iterations until the last epoch.
     """
 
     curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     updates: tuple[str, ...] = ()
     best: int | None = None
+    steps: int = 0
 
     @property
     def epochs(self) -> int:
@@ -58,9 +60,10 @@ def read_history(path: Path, updates: tuple[str, ...] = (), best: int | None = N
             continue
         for name, value in line.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and math.isfinite(value) and name not in ("epoch", "step"):
+            if number and math.isfinite(value) and name != "epoch":
                 curves.setdefault(name, {})[line["epoch"]] = float(value)
-    return History(curves, updates, best)
+    steps = curves.pop("step", {})
+    return History(curves, updates, best, int(max(steps.values(), default=0)))
 
 
 def best_epoch(history: History, metric: str | None, mode: str = "min") -> int | None:

@@ -32,12 +32,16 @@ class Drawing:
 
     def save(self, folder: Path) -> Path:
         """Write PNG and PDF; returns the path of the PNG."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
         png = folder / f"{safe_name(self.name)}.png"
-        with style():
-            self.figure.draw_without_rendering()
+        with style():  # the canvases are used directly because `savefig` draws everything twice
+            raster: Any = FigureCanvasAgg(self.figure)
+            raster.print_png(png)
             self.figure.set_layout_engine("none")  # arranged once for both files
-            self.figure.savefig(png)
-            self.figure.savefig(png.with_suffix(".pdf"), metadata={"CreationDate": None})
+            vector: Any = FigureCanvasPdf(self.figure)
+            vector.print_pdf(png.with_suffix(".pdf"), metadata={"CreationDate": None})
         return png
 
 

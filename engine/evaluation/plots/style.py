@@ -77,8 +77,7 @@ def _settings() -> Any:
         "lines.markersize": 5,
         "legend.fontsize": 11,
         "legend.borderpad": 0.4,
-        "figure.dpi": 100,
-        "savefig.dpi": 150,
+        "figure.dpi": 150,
     }
 
 

@@ -1,0 +1,116 @@
+"""Predictions to `metrics.json`, figures and report, in this order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import DataError
+from engine.evaluation.choices import chosen_metrics, chosen_plots, column_units
+from engine.evaluation.history import History, best_epoch, read_history
+from engine.evaluation.metrics.catalogue import compute
+from engine.evaluation.metrics.result import Headline, MetricResult, finite
+from engine.evaluation.plots.catalogue import Drawing, PlotContext, draw
+from engine.evaluation.predictions import Predictions
+from engine.runs import write_json
+
+if TYPE_CHECKING:
+    from engine.evaluation.facts import ReportFacts
+    from engine.runs import RunDirectory
+    from engine.spec.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation wrote.
+
+    Attributes:
+        metrics, report: the files.
+        figures: PNG of each figure, by name; the PDF is beside it.
+        headlines: the numbers for the first page, by name (`roc.auc_signal_against_qcd`).
+    """
+
+    metrics: Path
+    report: Path
+    figures: Mapping[str, Path]
+    headlines: Mapping[str, Headline]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The headline numbers that have a value."""
+        return {name: line.value for name, line in self.headlines.items() if line.value is not None}
+
+
+def evaluate(
+    experiment: Experiment, predictions: Mapping[str, Predictions], run: RunDirectory, facts: ReportFacts
+) -> Evaluation:
+    """Compute the metrics of the evaluated split, draw the figures, write the report.
+
+    Args:
+        experiment: the checked spec.
+        predictions: of each split that is at hand; that of `evaluation.split` is used.
+        run: where everything goes; its `metrics.jsonl` gives the history of the training.
+        facts: what the report says besides.
+
+    Raises:
+        DataError: there are no predictions of the split.
+    """
+    from engine.evaluation.report import write_report
+
+    split = experiment.evaluation.split
+    if split not in predictions:
+        message = f"there are no predictions of the {split} split; `engine evaluate {run.path}` makes them"
+        raise DataError(message)
+    rows = predictions[split]
+    metrics = chosen_metrics(experiment)
+    results = [compute(metric.kind, metric.name, metric.options, rows) for metric in metrics]
+    headlines = headline_names(results)
+    write_json(run.metrics, metrics_document(rows, results, headlines))
+    history = _history(experiment, run)
+    context = PlotContext(experiment.name, rows, results, history, column_units(experiment))
+    figures: dict[str, Path] = {}
+    drawings: list[Drawing] = []
+    run.plots.mkdir(parents=True, exist_ok=True)
+    for plot in chosen_plots(experiment, metrics):
+        for drawing in draw(plot.kind, plot.name, plot.options, context):
+            if drawing.name not in figures:
+                figures[drawing.name] = drawing.save(run.plots)
+                drawings.append(drawing)
+    pictures = [(drawing.name, drawing.caption, figures[drawing.name]) for drawing in drawings]
+    write_report(run.report, facts, results, history, pictures)
+    return Evaluation(run.metrics, run.report, figures, headlines)
+
+
+def headline_names(results: Sequence[MetricResult]) -> dict[str, Headline]:
+    """A name without blanks for each headline."""
+    return {
+        f"{result.name}.{re.sub(r'[^a-z0-9]+', '_', line.label.lower()).strip('_')}": line
+        for result in results
+        for line in result.headlines
+    }
+
+
+def metrics_document(
+    rows: Predictions, results: Sequence[MetricResult], headlines: Mapping[str, Headline]
+) -> dict[str, object]:
+    """The content of `metrics.json`: plain values, null with a reason where there is no number."""
+    lines = {name: {"label": h.label, "value": h.value, "error": h.error} for name, h in headlines.items()}
+    return {
+        "split": rows.which,
+        "rows": len(rows),
+        "headlines": finite(lines),
+        "metrics": {result.name: result.to_json() for result in results},
+    }
+
+
+def _history(experiment: Experiment, run: RunDirectory) -> History:
+    training = experiment.training
+    updates = tuple(update.minimize.text for update in training.updates)
+    named = tuple(text if updates.count(text) == 1 else f"{text} ({i})" for i, text in enumerate(updates, 1))
+    history = read_history(run.metrics_log, named)
+    if training.best is None:
+        return history
+    return replace(history, best=best_epoch(history, training.best.metric, training.best.mode))
