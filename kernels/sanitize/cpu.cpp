@@ -1,7 +1,8 @@
 // sanitize on the processor: load (copy or convert), then transform in place while the tile is in the cache.
 //
 // The parameters are stored once for each element of a block of several objects, so that the transform is one flat loop over the block whatever
-// the number of features. Logarithms are few: their elements are collected, computed together, and put back.
+// the number of features. Logarithms are few: where their columns lie together they are computed as they are, else their elements are collected,
+// computed together, and put back.
 #include "sanitize.h"
 
 #include <algorithm>
@@ -19,8 +20,10 @@ namespace {
 
 constexpr int64_t BLOCK = 512;      // elements of a block: its parameters stay in the first-level cache
 constexpr int64_t STRIP = 256;      // logarithms computed together
+constexpr int64_t LANES = 16;       // the widest vector
 constexpr int64_t TILE = 32 * 1024; // output elements between load and transform: 128 KiB, well inside the second-level cache
 constexpr int64_t SCRATCH = 4096;
+constexpr int64_t LONG_RUN = 32;    // mean length of a run of logarithms from which computing in place is faster
 
 // The parameters of consecutive elements.
 struct Affine {
@@ -29,9 +32,11 @@ struct Affine {
 };
 
 struct Logarithms {
-    std::vector<int32_t> at;  // element of the block
-    std::vector<uint32_t> keep;
+    std::vector<int32_t> at;     // element of the block
+    std::vector<uint32_t> keep;  // this and the next two: LANES longer than `at`
     std::vector<float> low, high;
+    std::vector<int64_t> runs;  // where in `at` each run of consecutive elements begins, and the end of the last
+    bool together = false;
 };
 
 struct OneHot {
@@ -75,6 +80,16 @@ void add_element(EnginePlan &plan, const EngineColumns &columns, int64_t column,
     }
 }
 
+void find_runs(Logarithms &logs) {
+    logs.keep.resize(logs.at.size() + LANES);
+    logs.low.resize(logs.at.size() + LANES);
+    logs.high.resize(logs.at.size() + LANES);
+    for (size_t i = 0; i < logs.at.size(); ++i)
+        if (i == 0 || logs.at[i] != logs.at[i - 1] + 1) logs.runs.push_back(static_cast<int64_t>(i));
+    logs.together = !logs.at.empty() && logs.at.size() >= LONG_RUN * logs.runs.size();
+    logs.runs.push_back(static_cast<int64_t>(logs.at.size()));
+}
+
 }  // namespace
 
 // The loops below are outside the anonymous namespace because clones need a symbol that the dynamic loader can resolve.
@@ -95,19 +110,23 @@ ENGINE_LOAD(uint16, uint16_t)
 ENGINE_LOAD(uint32, uint32_t)
 ENGINE_LOAD(uint64, uint64_t)
 
-ENGINE_CLONES void engine_transform_logarithms(float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at,
-                                               const uint32_t *ENGINE_RESTRICT keep, const float *ENGINE_RESTRICT low,
-                                               const float *ENGINE_RESTRICT high, int64_t count) {
-    float strip[STRIP];
-    for (int64_t i = 0; i < count; ++i) {
-        const uint32_t bits = bits_of(data[at[i]]);
-        strip[i] = (bits & 0x7f800000u) != 0x7f800000u ? float_of(bits & keep[i]) : float_of(0x7fc00000u);
-    }
-    for (int64_t i = 0; i < count; ++i) strip[i] = engine::log1p_finite(strip[i]);
-    for (int64_t i = 0; i < count; ++i) {
-        const float above = strip[i] < low[i] ? low[i] : strip[i];  // NaN stays NaN
-        data[at[i]] = above > high[i] ? high[i] : above;
-    }
+// Logarithms and clips of `groups` whole vectors: without a remainder, which would run element by element and cost as much as the rest.
+ENGINE_CLONES void engine_transform_log_groups(float *ENGINE_RESTRICT strip, const uint32_t *ENGINE_RESTRICT keep,
+                                               const float *ENGINE_RESTRICT low, const float *ENGINE_RESTRICT high, int64_t groups) {
+    for (int64_t first = 0; first < groups * LANES; first += LANES)
+        for (int64_t i = first; i < first + LANES; ++i) {
+            const float y = engine::log1p_or_nan(float_of(bits_of(strip[i]) & keep[i]));
+            const float above = y < low[i] ? low[i] : y;  // NaN stays NaN
+            strip[i] = above > high[i] ? high[i] : above;
+        }
+}
+
+ENGINE_CLONES void engine_pick(const float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT strip) {
+    for (int64_t i = 0; i < count; ++i) strip[i] = data[at[i]];
+}
+
+ENGINE_CLONES void engine_put(const float *ENGINE_RESTRICT strip, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT data) {
+    for (int64_t i = 0; i < count; ++i) data[at[i]] = strip[i];
 }
 
 ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const uint32_t *ENGINE_RESTRICT keep,
@@ -137,6 +156,7 @@ EnginePlan *engine_plan_create(const EngineColumns *columns) {
     for (int64_t object = 0; object < plan->block; ++object)
         for (int64_t column = 0; column < columns->width; ++column)
             add_element(*plan, *columns, column, static_cast<int32_t>(object * columns->width + column));
+    find_runs(plan->logarithms);
     return plan;
 }
 
@@ -180,6 +200,32 @@ void engine_plan_load(const EnginePlan *plan, int dtype, const void *values, int
     }
 }
 
+// Logarithms [first, last) of a block, at most STRIP, collected from where they are.
+static void transform_strip(const Logarithms &logs, int64_t first, int64_t last, float *out) {
+    alignas(64) float strip[STRIP];
+    const int64_t count = last - first, groups = (count + LANES - 1) / LANES;
+    engine_pick(out, &logs.at[first], count, strip);
+    std::fill(strip + count, strip + groups * LANES, 0.0f);
+    engine_transform_log_groups(strip, &logs.keep[first], &logs.low[first], &logs.high[first], groups);
+    engine_put(strip, &logs.at[first], count, out);
+}
+
+// Logarithms [first, last) of consecutive elements: whole vectors in place, the rest as a strip.
+static void transform_run(const Logarithms &logs, int64_t first, int64_t last, float *out) {
+    const int64_t groups = (last - first) / LANES, rest = first + groups * LANES;
+    engine_transform_log_groups(out + logs.at[first], &logs.keep[first], &logs.low[first], &logs.high[first], groups);
+    if (rest < last) transform_strip(logs, rest, last, out);
+}
+
+// The first `count` logarithms of a block.
+static void transform_logarithms(const Logarithms &logs, int64_t count, float *out) {
+    if (logs.together)
+        for (size_t run = 0; run + 1 < logs.runs.size() && logs.runs[run] < count; ++run)
+            transform_run(logs, logs.runs[run], std::min(logs.runs[run + 1], count), out);
+    else
+        for (int64_t first = 0; first < count; first += STRIP) transform_strip(logs, first, std::min(first + STRIP, count), out);
+}
+
 void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out) {
     const Affine &affine = plan->affine;
     const Logarithms &logs = plan->logarithms;
@@ -187,8 +233,7 @@ void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out) 
     const int64_t classes_each = static_cast<int64_t>(plan->one_hot.at.size()) / plan->block;
     for (int64_t first = 0; first < objects; first += plan->block, out += plan->block * plan->width) {
         const int64_t count = std::min(plan->block, objects - first);
-        for (int64_t i = 0, end = count * logs_each; i < end; i += STRIP)
-            engine_transform_logarithms(out, &logs.at[i], &logs.keep[i], &logs.low[i], &logs.high[i], std::min(STRIP, end - i));
+        transform_logarithms(logs, count * logs_each, out);
         engine_transform_affine(out, affine.keep.data(), affine.low.data(), affine.high.data(), affine.scale.data(), affine.offset.data(),
                                 affine.fill.data(), count * plan->width);
         for (int64_t i = 0; i < count * classes_each; ++i) {

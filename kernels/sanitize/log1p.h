@@ -23,23 +23,26 @@ ENGINE_INLINE float float_of(uint32_t bits) {
 ENGINE_INLINE bool is_finite(float value) { return (bits_of(value) & 0x7f800000u) != 0x7f800000u; }
 
 // 1 + x = 2^k (1 + f) with 1 + f between sqrt(1/2) and sqrt(2); log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)), s = f / (2 + f), with the
-// minimax polynomial R of FreeBSD's msun (e_logf.c); c is what the rounding of 1 + x lost. Below -1: NaN; at -1: -infinity.
-ENGINE_INLINE float log1p_finite(float x) {
+// minimax polynomial R of FreeBSD's msun (e_logf.c). `lost` is what the rounding of 1 + x lost (Knuth's exact sum of two numbers): it is divided
+// by 1 + x, to first order in what matters. At -1: -infinity; below, NaN and infinities: NaN. Conditions are few, because each costs blends.
+ENGINE_INLINE float log1p_or_nan(float value) {
+    const float x = value + (value - value);  // NaN where value is infinite
     const float u = 1.0f + x;
+    const float back = u - 1.0f;
+    const float lost = (1.0f - (u - back)) + (x - back);
     const uint32_t shifted = bits_of(u) + (0x3f800000u - 0x3f3504f3u);
     const int32_t k = static_cast<int32_t>(shifted >> 23) - 127;
-    const float lost = k >= 2 ? 1.0f - (u - x) : x - (u - 1.0f);
-    const float c = k < 25 ? lost / u : 0.0f;
     const float f = float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
+    const float inverse = float_of(static_cast<uint32_t>(127 - (k < 127 ? k : 127)) << 23) * (1.0f - f + f * f);
     const float s = f / (2.0f + f);
     const float z = s * s;
     const float w = z * z;
     const float r = z * (0.66666662693f + w * 0.28498786688f) + w * (0.40000972152f + w * 0.24279078841f);
     const float half = 0.5f * f * f;
     const float power = static_cast<float>(k);
-    const float result = s * (half + r) + (power * 9.0580006145e-06f + c) - half + f + power * 6.9313812256e-01f;
-    const float edge = u == 0.0f ? float_of(0xff800000u) : float_of(0x7fc00000u);
-    return u > 0.0f ? result : edge;
+    const float result = s * (half + r) + (power * 9.0580006145e-06f + lost * inverse) - half + f + power * 6.9313812256e-01f;
+    const float positive = u > 0.0f ? result : float_of(0x7fc00000u);
+    return u == 0.0f ? float_of(0xff800000u) : positive;
 }
 
 }  // namespace engine
