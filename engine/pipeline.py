@@ -184,8 +184,8 @@ def _reopen(path: Path, device: str, workers: int | None, progress: Progress) ->
     differing = [key for key, value in dataset.contract().items() if trained_on.get(key) != value]
     if differing:
         message = (
-            f"{directory.path} was trained on other data than {dataset.path} holds now ({', '.join(differing)} differ); "
-            "put the files back as they were, or start a new run"
+            f"{directory.path} was trained on other data than {dataset.path} holds now: "
+            f"{', '.join(differing)} differ; put the files back as they were, or start a new run"
         )
         raise DataError(message)
     return Job(experiment, plan, dataset, directory, resolve_device(device), progress)

@@ -31,8 +31,23 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
-    """Real files and reference numbers; the test is skipped where they are absent (ENGINE_REFERENCE_DATA names another place)."""
+    """Real files and reference numbers; the test is skipped where they are absent.
+
+    ENGINE_REFERENCE_DATA names another place.
+    """
     folder = Path(os.environ.get("ENGINE_REFERENCE_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"the reference data are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as a new user has it: the shipped CalRatio spec and small simulated files."""
+    from engine import shipped
+    from engine.simulate.kinds import simulator
+
+    folder = tmp_path_factory.mktemp("workspace")
+    shipped.copy("calratio", folder / "specs")
+    simulator("calratio")(folder / "data" / "calratio", 150, 1, 1, None)
     return folder

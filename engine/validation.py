@@ -1,0 +1,149 @@
+"""`engine validate`: the spec, its graph and its files checked without reading an event and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import Mistake
+
+if TYPE_CHECKING:
+    from engine.graph.planned import Plan
+    from engine.spec.experiment import Experiment
+    from engine.spec.sections import LossSpec, TargetSpec
+
+
+def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan]:
+    """The experiment of a spec and the plan of its network.
+
+    Raises:
+        SpecError: every mistake of the spec and of the graph.
+    """
+    from engine.graph.plan import input_types, plan_network
+    from engine.graph.types import PlanError
+    from engine.spec.load import load_experiment
+
+    experiment = load_experiment(path, overrides)
+    try:
+        plan = plan_network(experiment.model, input_types(experiment.data), experiment.conventions)
+    except PlanError as error:
+        raise experiment.document.error(error.mistakes) from None
+    mistakes = [*_unused_nodes(experiment, plan), *_unfit_losses(experiment, plan)]
+    if mistakes:
+        raise experiment.document.error(mistakes)
+    return experiment, plan
+
+
+def validate(path: Path, overrides: Sequence[str], schema_only: bool, data: bool) -> str:
+    """Check one spec; what is printed when it is right: the table of nodes, and the files where they are at hand.
+
+    Raises:
+        SpecError: every mistake, in the order of the file.
+    """
+    if schema_only:
+        from engine.spec.load import load_document
+
+        load_document(path, overrides)
+        return f"{path}: the schema finds no mistake"
+    experiment, plan = load_planned(path, overrides)
+    lines = [f"{path}: no mistake", graph_table(plan)]
+    if data:
+        lines += _files(experiment)
+    return "\n".join(lines)
+
+
+def graph_table(plan: Plan) -> str:
+    """Nodes, where they come from, their layers, shapes and parameter counts."""
+    import io
+    import shutil
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    trainable, fixed = plan.counts
+    table.add_column("node", no_wrap=True)
+    table.add_column("from")
+    table.add_column("layers")
+    table.add_column("output", f"{trainable + fixed:,} parameters")
+    table.add_column("trainable", f"{trainable:,}", justify="right", no_wrap=True)
+    table.add_column("fixed", f"{fixed:,}", justify="right", no_wrap=True)
+    for row in plan.table:
+        table.add_row(row.name, row.sources, row.layers, row.output, f"{row.trainable:,}", f"{row.fixed:,}")
+    buffer = io.StringIO()
+    width = max(80, shutil.get_terminal_size((120, 40)).columns)
+    Console(file=buffer, width=width, markup=False, highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines() if line.strip())
+
+
+def describe_blocks(name: str | None) -> str:
+    """All blocks with a line each, or one with its parameters, types, defaults and meanings.
+
+    Raises:
+        UsageError: there is no such block.
+    """
+    from engine.graph.describe import describe_block, list_blocks
+
+    return list_blocks() if name is None else describe_block(name)
+
+
+def schema_text() -> str:
+    """The whole schema of a spec as one JSON text."""
+    import json
+
+    from engine.spec.bundle import bundle_schema
+
+    return json.dumps(bundle_schema(), indent=2)
+
+
+def _files(experiment: Experiment) -> list[str]:
+    """What the files' metadata say.
+
+    Raises:
+        SpecError: branches are missing or of another kind than the spec says, or a sample has no files.
+    """
+    from engine.data.inspect_files import inspect_files
+
+    found = inspect_files(experiment.data)
+    if not found.at_hand:
+        return ["files: none of them is here, so none was looked at"]
+    if found.mistakes:
+        raise experiment.document.error(found.mistakes)
+    return [*(f"files: {sample}" for sample in found.samples), *(f"note: {note}" for note in found.notes)]
+
+
+def _unused_nodes(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
+    used = [loss.of for loss in experiment.training.losses.values()]
+    for choice in (*experiment.evaluation.metrics, *experiment.evaluation.plots):
+        of = choice.options.get("of")
+        used += [of] if isinstance(of, str) else []
+    for exporter in experiment.export:
+        used += exporter.options.get("outputs") or []
+    for name in plan.unused(used):
+        message = f"nothing uses the node `{name}`: no loss, metric, exporter or other node; remove it or use it"
+        yield Mistake(("model", "graph", name), message)
+
+
+def _unfit_losses(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
+    """Losses whose output has another size than their target."""
+    for loss in experiment.training.losses.values():
+        target = experiment.data.targets.get(loss.target)
+        output = plan.outputs.get(loss.of)
+        if target is None or output is None:
+            continue
+        wanted = _outputs_wanted(loss, target)
+        if wanted is not None and output.shape != (wanted,):
+            needs = f"{wanted} value{'s' if wanted != 1 else ''} a row"
+            message = f"`{loss.of}` gives {output}, but {loss.kind} with the target `{loss.target}` needs {needs}"
+            yield Mistake((*loss.path, loss.kind, "of"), message)
+
+
+def _outputs_wanted(loss: LossSpec, target: TargetSpec) -> int | None:
+    """Numbers that the loss compares with one target; None where the loss says nothing of it."""
+    if loss.kind == "cross_entropy":
+        return len(target.classes)
+    if loss.kind == "binary_cross_entropy" or not target.classes:
+        return 1
+    return None
