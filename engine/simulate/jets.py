@@ -64,7 +64,7 @@ def write_jets(path: Path, jets: int = 200_000, seed: int = 1) -> Path:
 
 
 def make_jets(jets: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:
-    """Columns of some jets: `jet_*` of shape (jets,), `constituent_*` flat; and the constituents' offsets (jets + 1,)."""
+    """Columns of some jets: `jet_*` (jets,), `constituent_*` flat; and the offsets of the constituents (jets + 1,)."""
     heavy = rng.uniform(size=jets) < 0.5
     counts = np.clip(rng.poisson(rng.gamma(8.0, MEAN / 8.0, jets)), 0, MOST)
     offsets = np.concatenate([[0], np.cumsum(counts)])

@@ -7,8 +7,6 @@ without importing it. All else goes through uproot.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,25 +20,6 @@ if TYPE_CHECKING:
     from engine.data.columns import Column
     from engine.data.readers.root_baskets import BranchDecoder
     from engine.data.readers.root_uproot import UprootTree
-
-_DAMAGE = (
-    struct.error,
-    zlib.error,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-)
-"""What decoders (here, in uproot and in the decompressors) raise on bytes that make no sense."""
 
 _Result = TypeVar("_Result")
 
@@ -103,7 +82,7 @@ class RootReader:
             return action()
         except DataError:
             raise
-        except _DAMAGE as error:
+        except Exception as error:  # decoders (here, in uproot, in decompressors) fail in any way on damaged bytes
             where = f"branch '{branch}' cannot be read" if branch else "cannot be read as a ROOT file"
             raise DataError(f"{self.path}: {where}; the file seems to be damaged ({reason(error)})") from error
 

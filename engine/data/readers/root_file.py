@@ -7,10 +7,11 @@ format specification" (TFile, TKey and TDirectory records, big-endian throughout
 
 from __future__ import annotations
 
+import os
 import struct
+import weakref
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.errors import DataError
 
@@ -49,9 +50,11 @@ class RootFile:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            self._handle = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()
+            descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DataError(f"{path}: cannot be opened ({error.strerror})") from error
+        self._descriptor = descriptor
+        self._finalizer = weakref.finalize(self, os.close, descriptor)
         try:
             self._open()
         except BaseException:
@@ -60,8 +63,8 @@ class RootFile:
 
     def _open(self) -> None:
         """Check the header and find the top directory."""
-        size = Path(self.path).stat().st_size
-        head = self._handle.read(64)
+        self._size = size = os.fstat(self._descriptor).st_size
+        head = os.pread(self._descriptor, 64, 0)
         if not head.startswith(b"root"):
             raise DataError(f"{self.path}: is not a ROOT file ({'it is empty' if not size else 'wrong first bytes'})")
         if len(head) < 64:
@@ -73,8 +76,8 @@ class RootFile:
         self._top = self._directory(begin + name_bytes)
 
     def close(self) -> None:
-        """Close the file; twice is once."""
-        self._handle.close()
+        """Close the file; twice is once, and a reader that nobody closes does it when it goes."""
+        self._finalizer()
 
     def read_at(self, seek: int, size: int) -> bytes:
         """Exactly `size` bytes from position `seek`.
@@ -84,15 +87,10 @@ class RootFile:
         """
         if not (0 <= size < _LARGEST and seek >= 0):
             raise DataError(f"{self.path}: is damaged: a record of {size} bytes at position {seek}")
-        self._handle.seek(seek)
-        parts, missing = [], size
-        while missing:
-            part = self._handle.read(missing)
-            if not part:
-                raise DataError(f"{self.path}: is truncated: it ends inside a record at position {seek}")
-            parts.append(part)
-            missing -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        data = os.pread(self._descriptor, size, seek) if seek + size <= self._size else b""
+        if len(data) != size:
+            raise DataError(f"{self.path}: is truncated: it ends inside a record at position {seek}")
+        return data
 
     def objects(self) -> dict[str, Key]:
         """Objects of all directories by their path ("directory/name"), the last cycle of each."""
