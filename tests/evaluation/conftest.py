@@ -36,7 +36,11 @@ def make_predictions(rows: int, seed: int = 5, which: str = "test") -> Predictio
             "is_data": adversary[:, None].astype(np.float32),
             "distance": (truth + rng.normal(0.1, 0.5, rows))[:, None].astype(np.float32),
         },
-        targets={"label": label.astype(np.int32), "is_data": is_data.astype(np.int32), "distance": truth.astype(np.float32)},
+        targets={
+            "label": label.astype(np.int32),
+            "is_data": is_data.astype(np.int32),
+            "distance": truth.astype(np.float32),
+        },
         weights={"weight": weight, "control": weight * 0.5},
         columns={
             "pt": 40 + rng.exponential(90, rows),
@@ -81,6 +85,8 @@ def write_log(path: Path, epochs: int) -> Path:
             "rows_per_second": 21_000.0,
         }
         lines.append(json.dumps({"kind": "step", "epoch": epoch, "step": 10 * epoch, "train.tagging": 9.9}))
-        lines.append(json.dumps({"kind": "epoch", "epoch": epoch, "step": 10 * epoch, **values, "seconds": 3.2 * epoch}))
+        lines.append(
+            json.dumps({"kind": "epoch", "epoch": epoch, "step": 10 * epoch, **values, "seconds": 3.2 * epoch})
+        )
     path.write_text("\n".join([*lines, '{"kind": "epoch", "epo']) + "\n")
     return path
