@@ -63,6 +63,9 @@ def write(path: Path, **changes: Column | None) -> None:
         writer.fill(columns(**changes))
 
 
+NESTED = Jagged.from_counts(np.array([1, 1]), Jagged.from_counts(np.array([1, 1]), np.zeros(2, np.int32)))
+
+
 @pytest.fixture
 def data(section: Section, tmp_path: Path) -> Callable[[str], DataSpec]:
     """The section above over the files of the test's folder."""
@@ -99,11 +102,7 @@ def test_a_sample_without_files_is_a_mistake_where_others_have_them(section: Sec
         ({"jet_eta": np.zeros(2)}, ("jets", "eta"), "'jet_eta' holds one value an entry, but 'jet_pT' of the same"),
         ({"track_jetIndex": np.zeros(2, np.int32)}, ("tracks", "owner"), "(owner of tracks) holds one value an entry"),
         (
-            {
-                "track_pT": Jagged.from_counts(
-                    np.array([1, 1]), Jagged.from_counts(np.array([1, 1]), np.zeros(2, np.int32))
-                )
-            },
+            {"track_pT": NESTED},
             ("tracks", "pt"),
             "'track_pT' holds lists of lists; a field of tracks has one value an object",
         ),

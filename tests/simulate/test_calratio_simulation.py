@@ -145,6 +145,12 @@ def displaced(jets: Jets) -> Array:
     return chosen
 
 
+def spread(jets: Jets, chosen: Array) -> float:
+    """Standard deviation of eta of the clusters around the axis of their jet."""
+    inside = chosen[jets.cluster_jet]
+    return float(np.std(flat(jets.columns["clus_eta"])[inside] - jets.eta[jets.cluster_jet[inside]]))
+
+
 def test_displaced_jets_are_narrow_trackless_hadronic_and_late(simulated: Path) -> None:
     signal, multijets = Jets(simulated, "signal_600_150"), Jets(simulated, "qcd")
     late, usual = displaced(signal), (multijets.pt > 30) & (multijets.pt < 200) & (np.abs(multijets.eta) < 1.2)
@@ -153,10 +159,7 @@ def test_displaced_jets_are_narrow_trackless_hadronic_and_late(simulated: Path) 
     assert multijets.hadronic(usual) < 0.35
     assert np.median(signal.clusters_of("time", late)) > np.median(multijets.clusters_of("time", usual)) + 0.4
     assert signal.counts_of("track_jetIndex")[late].mean() < 0.5 * multijets.counts_of("track_jetIndex")[usual].mean()
-    width = [
-        np.std(j.clusters_of("eta", m) - j.eta[j.cluster_jet[m[j.cluster_jet]]])
-        for j, m in ((signal, late), (multijets, usual))
-    ]
+    width = [spread(signal, late), spread(multijets, usual)]
     assert width[0] < 0.7 * width[1]
     assert signal.clusters[late].mean() < multijets.clusters[usual].mean()
 
@@ -182,18 +185,15 @@ def test_halo_jets_are_horizontal_early_and_have_aligned_segments(simulated: Pat
 
 
 def test_data_of_the_control_region_differ_from_simulation(simulated: Path) -> None:
-    data, simulation = Jets(simulated, "control_data"), Jets(simulated, "control_mc")
-    everything = [np.ones(len(jets.pt), dtype=bool) for jets in (data, simulation)]
-    times = [
-        np.median(jets.clusters_of("time", mask)) for jets, mask in zip((data, simulation), everything, strict=True)
-    ]
+    data, simulation = (Jets(simulated, kind) for kind in ("control_data", "control_mc"))
+    times, tracks, spectra = [], [], []
+    for jets in (data, simulation):
+        hard = (jets.pt > 45) & (np.abs(jets.eta) < 2.4)
+        times.append(np.median(jets.clusters_of("time", jets.pt > 0)))
+        tracks.append(jets.counts_of("track_jetIndex")[hard].mean())
+        spectra.append(np.median(jets.pt[hard]))
     assert times[0] - times[1] == pytest.approx(0.6, abs=0.1)
-    hard = [(jets.pt > 45) & (np.abs(jets.eta) < 2.4) for jets in (data, simulation)]
-    tracks = [
-        jets.counts_of("track_jetIndex")[mask].mean() for jets, mask in zip((data, simulation), hard, strict=True)
-    ]
     assert tracks[0] / tracks[1] == pytest.approx(1.15, abs=0.08)
-    spectra = [np.median(jets.pt[mask]) for jets, mask in zip((data, simulation), hard, strict=True)]
     assert spectra[0] == pytest.approx(spectra[1], rel=0.05)
 
 

@@ -73,9 +73,13 @@ def test_uproot_reads_types_and_values_back(sizes: tuple[int, ...], tmp_path: Pa
 
 
 def test_nothing_appears_under_the_name_when_writing_fails(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="same branches"), RootWriter(tmp_path / "a.root", "tree") as writer:
-        writer.fill({"x": np.zeros(3)})
-        writer.fill({"y": np.zeros(3)})
+    def write() -> None:
+        with RootWriter(tmp_path / "a.root", "tree") as writer:
+            writer.fill({"x": np.zeros(3)})
+            writer.fill({"y": np.zeros(3)})
+
+    with pytest.raises(ValueError, match="same branches"):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 
