@@ -49,16 +49,19 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
 
     Raises:
         DataError: a sample has no files; a file was lost and the spec says `on_error: stop`; more were lost than
-            `max_lost` allows; or no file gave a row.
+            `max_lost` allows; no file gave a row; or the directory cannot be written.
     """
     sources = find_sources(data)
     wanted = fingerprint(data, sources)
     dataset = _up_to_date(directory, wanted)
-    if dataset is None:
+    if dataset is not None:
+        return dataset
+    try:
         (directory / SHARDS).mkdir(parents=True, exist_ok=True)
         with _locked(directory):
-            dataset = _up_to_date(directory, wanted) or _build(data, directory, wanted, sources, workers, progress)
-    return dataset
+            return _up_to_date(directory, wanted) or _build(data, directory, wanted, sources, workers, progress)
+    except OSError as error:
+        raise DataError(f"the prepared dataset cannot be written to {directory}: {error}") from None
 
 
 def _up_to_date(directory: Path, wanted: str) -> PreparedDataset | None:
@@ -129,7 +132,7 @@ def _run(tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Receipt],
             yield task, prepare_file(task)
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["engine.data.worker", "engine.data.readers.root"])
+    context.set_forkserver_preload(["engine.data.worker", "engine.data.readers.root_baskets"])
     stop = context.Event()
     with ProcessPoolExecutor(min(workers, len(tasks)), context, start_worker, (stop,)) as pool:
         futures = {pool.submit(prepare_file, task): task for task in tasks}

@@ -161,8 +161,9 @@ class PreparedDataset:
     def _open_shard(self, shard: dict[str, Any]) -> list[Segment]:
         path = self.path / shard["file"]
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            with pa.memory_map(str(path)) as file:  # the mapping outlives the file: it ends with the last view
+                reader = pa.ipc.open_file(file)
+                batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be opened: {error}; delete it and prepare the dataset again") from None
         return [
@@ -190,6 +191,8 @@ class PreparedDataset:
     def _gather(self, rows: RowIndex, dtype: str, values: Callable[[Segment], Array]) -> Array:
         """Values of the given rows, segment by segment."""
         result = np.empty(len(rows), dtype=dtype)
+        if not len(rows):
+            return result
         order = np.argsort(rows.segment, kind="stable")
         numbers, starts = np.unique(rows.segment[order], return_index=True)
         for number, chosen in zip(numbers, np.split(order, starts[1:]), strict=True):

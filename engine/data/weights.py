@@ -83,7 +83,7 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
 
     `reweight` comes first: in every bin of the column the sum of weights of each class becomes the share of that bin in
     the reference class (`to`), or the same in all bins (`flat`), with the sum of the class kept. A bin in which a class
-    has no weight keeps the factor 1. Then `balance` scales each class to the sum of the reference class.
+    has no positive sum keeps the factor 1. Then `balance` scales each class to the sum of the reference class.
     """
     target = _target(spec, data)
     rows = dataset.rows(spec.samples or tuple(data.samples), "train")
@@ -100,6 +100,8 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
     factors = _shape_factors(sums, reference if spec.to != "flat" else None) if spec.reweight else np.ones_like(sums)
     if spec.balance is not None:
         factors *= _balance_factors(spec, sums, factors, reference)[:, None]
+    if not np.isfinite(factors).all():
+        raise DataError(f"weights.{spec.name} has no finite factors: some weights of the training split are not finite")
     rounded = tuple(tuple(float(factor) for factor in row) for row in factors)
     return WeightFactors(
         spec.of, target.name if target else None, spec.reweight, spec.bins if spec.reweight else (), rounded

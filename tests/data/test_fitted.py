@@ -155,3 +155,10 @@ def test_class_without_training_weight_cannot_be_the_reference(section, tmp_path
     targets = {"kind": {"classes": {"a": 0, "none": 9}, "expression": "event.kind"}}
     with pytest.raises(DataError, match=r"weights\.w balances the classes of kind to one without weight"):
         dataset(section, tmp_path, targets=targets, weights={"w": {"balance": "kind"}})
+
+
+def test_weights_that_are_not_finite_are_an_error(section, tmp_path):
+    samples = {"all": {"files": [str(tmp_path / "a.parquet")], "rows": "event", "weight": "1 / (event.id - 5)"}}
+    dataset(section, tmp_path)
+    with pytest.raises(DataError, match=r"weights\.w has no finite factors"):
+        prepare(section(SPEC, samples=samples, weights={"w": {"balance": "kind"}}), tmp_path / "other", 1)

@@ -122,6 +122,20 @@ def test_values_are_views_of_the_mapped_file(data, files):
         assert values.dtype == np.float32
 
 
+def test_many_shards_keep_no_file_open(data, files):
+    prepared = prepare(data, files / "out", 1)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    values = [segment.inputs["jet"][1] for segment in prepared.segments]
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    assert all(np.isfinite(array).all() for array in values)
+
+
+def test_directory_that_cannot_be_written_is_named(data, files):
+    (files / "out").write_text("a file")
+    with pytest.raises(DataError, match="cannot be written to .*out"):
+        prepare(data, files / "out", 1)
+
+
 def test_second_run_touches_nothing(data, files):
     prepare(data, files / "out", 1)
     before = times(files / "out")
@@ -351,6 +365,21 @@ def test_killed_preparation_is_continued(section, tmp_path, workers):
     assert content(prepare(data, tmp_path / "out", 1)) == expected
     assert {path: times(shards)[path] for path in finished} == finished
     assert list(shards.glob(".*.part")) == []
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_lose_nothing(section, tmp_path):
+    for number in range(16):
+        write_file(tmp_path / f"a{number:02}.parquet", 3000, first=10_000 * number)
+    data = section(SPEC, samples=samples(tmp_path, first="a*.parquet"))
+    moments = np.random.default_rng(4).uniform(0.5, 2.0, 10)
+    for moment in moments:
+        process = start(tmp_path, data, 2)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+    assert content(prepare(data, tmp_path / "out", 2)) == content(prepare(data, tmp_path / "fresh", 1))
+    PreparedDataset.open(tmp_path / "out").verify()
 
 
 def test_two_preparations_at_once_wait_for_each_other(section, tmp_path):
