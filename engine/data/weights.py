@@ -88,6 +88,8 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
     target = _target(spec, data)
     rows = dataset.rows(spec.samples or tuple(data.samples), "train")
     base = dataset.read([_weight_name(spec.of)], rows)[_weight_name(spec.of)]
+    if not np.isfinite(base).all():
+        raise DataError(f"weights.{spec.name} cannot be fixed: some weights of the training split are NaN or infinite")
     group = (
         dataset.read([f"target:{target.name}"], rows)[f"target:{target.name}"] if target else np.zeros(len(rows), int)
     )
@@ -100,8 +102,6 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
     factors = _shape_factors(sums, reference if spec.to != "flat" else None) if spec.reweight else np.ones_like(sums)
     if spec.balance is not None:
         factors *= _balance_factors(spec, sums, factors, reference)[:, None]
-    if not np.isfinite(factors).all():
-        raise DataError(f"weights.{spec.name} has no finite factors: some weights of the training split are not finite")
     rounded = tuple(tuple(float(factor) for factor in row) for row in factors)
     return WeightFactors(
         spec.of, target.name if target else None, spec.reweight, spec.bins if spec.reweight else (), rounded

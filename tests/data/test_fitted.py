@@ -158,7 +158,13 @@ def test_class_without_training_weight_cannot_be_the_reference(section, tmp_path
 
 
 def test_weights_that_are_not_finite_are_an_error(section, tmp_path):
-    samples = {"all": {"files": [str(tmp_path / "a.parquet")], "rows": "event", "weight": "1 / (event.id - 5)"}}
+    samples = {
+        "all": {
+            "files": [str(tmp_path / "a.parquet")],
+            "rows": "event",
+            "weight": "where(event.kind == 1 and event.id % 50 == 7, 1 / 0, 1)",
+        }
+    }
     dataset(section, tmp_path)
-    with pytest.raises(DataError, match=r"weights\.w has no finite factors"):
+    with pytest.raises(DataError, match=r"weights\.w cannot be fixed"):
         prepare(section(SPEC, samples=samples, weights={"w": {"balance": "kind"}}), tmp_path / "other", 1)

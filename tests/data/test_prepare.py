@@ -132,7 +132,7 @@ def test_many_shards_keep_no_file_open(data, files):
 
 def test_directory_that_cannot_be_written_is_named(data, files):
     (files / "out").write_text("a file")
-    with pytest.raises(DataError, match="cannot be written to .*out"):
+    with pytest.raises(DataError, match=r"cannot be written to .*out"):
         prepare(data, files / "out", 1)
 
 
