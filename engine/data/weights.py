@@ -86,26 +86,36 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
     has no positive sum keeps the factor 1. Then `balance` scales each class to the sum of the reference class.
     """
     target = _target(spec, data)
-    rows = dataset.rows(spec.samples or tuple(data.samples), "train")
-    base = dataset.read([_weight_name(spec.of)], rows)[_weight_name(spec.of)]
-    if not np.isfinite(base).all():
-        raise DataError(f"weights.{spec.name} cannot be fixed: some weights of the training split are NaN or infinite")
-    group = (
-        dataset.read([f"target:{target.name}"], rows)[f"target:{target.name}"] if target else np.zeros(len(rows), int)
-    )
-    column = dataset.read([f"column:{spec.reweight}"], rows)[f"column:{spec.reweight}"] if spec.reweight else None
-    interval = np.zeros(len(rows), int) if column is None else bin_of(column, spec.bins)
-    known = group >= 0
-    sums = np.zeros((len(target.classes) if target else 1, len(spec.bins) - 1 if spec.reweight else 1))
-    np.add.at(sums, (group[known], interval[known]), base[known])
+    sums = _sums(spec, data, target, dataset)
     reference = _reference(spec, target)
-    factors = _shape_factors(sums, reference if spec.to != "flat" else None) if spec.reweight else np.ones_like(sums)
+    factors = np.ones_like(sums)
+    if spec.reweight is not None:
+        factors = _shape_factors(sums, None if spec.to == "flat" else reference)
     if spec.balance is not None:
         factors *= _balance_factors(spec, sums, factors, reference)[:, None]
-    rounded = tuple(tuple(float(factor) for factor in row) for row in factors)
-    return WeightFactors(
-        spec.of, target.name if target else None, spec.reweight, spec.bins if spec.reweight else (), rounded
-    )
+    table = tuple(tuple(float(factor) for factor in row) for row in factors)
+    edges = spec.bins if spec.reweight is not None else ()
+    return WeightFactors(spec.of, target.name if target else None, spec.reweight, edges, table)
+
+
+def _sums(spec: WeightSpec, data: DataSpec, target: TargetSpec | None, dataset: PreparedDataset) -> Array:
+    """Sum of the weights of the training split, shape (classes, bins); one of each where they are not told apart."""
+    rows = dataset.rows(spec.samples or tuple(data.samples), "train")
+
+    def read(name: str) -> Array:
+        return dataset.read([name], rows)[name]
+
+    weight = read("weight" if spec.of == "weight" else f"weight:{spec.of}")
+    if not np.isfinite(weight).all():
+        raise DataError(f"weights.{spec.name} cannot be fixed: some weights of the training split are NaN or infinite")
+    group = read(f"target:{target.name}") if target else np.zeros(len(rows), dtype=np.int64)
+    interval = np.zeros(len(rows), dtype=np.int64)
+    if spec.reweight is not None:
+        interval = bin_of(read(f"column:{spec.reweight}"), spec.bins)
+    sums = np.zeros((len(target.classes) if target else 1, len(spec.bins) - 1 if spec.reweight else 1))
+    known = group >= 0
+    np.add.at(sums, (group[known], interval[known]), weight[known])
+    return sums
 
 
 def _shape_factors(sums: Array, reference: int | None) -> Array:
@@ -137,7 +147,7 @@ def _balance_factors(spec: WeightSpec, sums: Array, factors: Array, reference: i
 
 
 def _target(spec: WeightSpec, data: DataSpec) -> TargetSpec | None:
-    """The target whose classes are told apart: the balanced one, else that with the class `to`."""
+    """The target whose classes are told apart: the balanced one, else that with the class `to`, else none."""
     if spec.balance is not None:
         return data.targets[spec.balance]
     named = (target for target in data.targets.values() if spec.to in target.classes)
@@ -150,10 +160,6 @@ def _reference(spec: WeightSpec, target: TargetSpec | None) -> int:
         return 0
     classes = list(target.classes)
     return classes.index(spec.to) if spec.to in classes else len(classes) - 1
-
-
-def _weight_name(name: str) -> str:
-    return name if name == "weight" else f"weight:{name}"
 
 
 def _in_order(weights: Mapping[str, WeightSpec]) -> list[WeightSpec]:
