@@ -46,8 +46,9 @@ class Loop:
         steps_per_epoch: iterations in an epoch.
         position: where the training is.
         checkpoints: the directory of checkpoints.
-        log, board, progress: what is told, and where.
+        progress: bars and lines.
         names: of the losses of an iteration in their order, `total` last.
+        log, board: opened by whoever calls `run`.
         pending: losses of iterations that were not yet read from the device.
     """
 
@@ -61,10 +62,10 @@ class Loop:
     steps_per_epoch: int
     position: Position
     checkpoints: Path
-    log: MetricsLog
-    board: TensorBoard
     progress: Progress
     names: list[str]
+    log: MetricsLog = field(init=False)
+    board: TensorBoard = field(init=False)
     pending: list[Tensor] = field(default_factory=list)
     active: Update | None = None
 

@@ -73,7 +73,7 @@ class Optimizer:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"kind": type(self).__name__, "steps": self.steps, "slots": self.slots}
+        return {"kind": type(self).__name__, "steps": self.steps, "rate": self.rate, "slots": self.slots}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a checkpoint.
@@ -88,7 +88,7 @@ class Optimizer:
                 raise ValueError("its optimizer moved other parameters")
             for mine, saved in zip(slot, state["slots"][name], strict=True):
                 mine.copy_(saved)
-        self.steps = state["steps"]
+        self.steps, self.rate = state["steps"], state["rate"]
 
 
 class SGD(Optimizer):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -85,48 +86,54 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     training, where = experiment.training, torch.device(device)
-    prepare_device(training, where, experiment.seed)
-    progress = progress if progress is not None else Progress()
-    network = build_network(plan, experiment.seed).to(where)
-    steps_per_epoch = iteration_length(training, dataset)
-    offered = make_objectives(training.losses, plan.offers)
-    objectives = check_targets(training, offered, dataset, progress)
-    check_metrics(training, objectives, dataset)
-    updates = make_updates(
-        training, network, objectives, list(plan.nodes), experiment.conventions, steps_per_epoch, where
-    )
-    used = dict.fromkeys(name for update in updates for name in update.objectives)
-    names = [*used, "total"]
-    last = checkpoint.find(run.checkpoints) if resume else None
-    state = checkpoint.load_state(last) if last else None
-    loop = Loop(
-        training=training,
-        network=network,
-        updates=updates,
-        validation=Validation(training, network, objectives, dataset, where),
-        dataset=dataset,
-        seed=experiment.seed,
-        device=where,
-        steps_per_epoch=steps_per_epoch,
-        position=make_position(training, names),
-        checkpoints=run.checkpoints,
-        log=MetricsLog(run.metrics_log, state["log_position"] if state else 0),
-        board=TensorBoard(run.tensorboard, experiment.document.to_yaml(), state["step"] if state else 0),
-        progress=progress,
-        names=names,
-    )
+    prepare_device(training, where)
+    loop = assemble(experiment, plan, dataset, run, where, progress if progress is not None else Progress())
     seed_everything(experiment.seed)
-    if last and state:
-        restore(loop, last, state)
-    try:
+    last = checkpoint.find(run.checkpoints) if resume else None
+    log_position = restore(loop, last) if last else 0
+    with (
+        closing(MetricsLog(run.metrics_log, log_position)) as loop.log,
+        closing(TensorBoard(run.tensorboard, experiment.document.to_yaml(), loop.position.step)) as loop.board,
+    ):
         loop.run()
-    finally:
-        loop.board.close()
-        loop.log.close()
     return summarise(loop)
 
 
-def prepare_device(training: TrainingSpec, device: torch.device, seed: int) -> None:
+def assemble(
+    experiment: Experiment,
+    plan: Plan,
+    dataset: PreparedDataset,
+    run: RunDirectory,
+    device: torch.device,
+    progress: Progress,
+) -> Loop:
+    """The loop with all its parts, at the beginning."""
+    training = experiment.training
+    network = build_network(plan, experiment.seed).to(device)
+    steps_per_epoch = iteration_length(training, dataset)
+    objectives = check_targets(training, make_objectives(training.losses, plan.offers), dataset, progress)
+    check_metrics(training, objectives, dataset)
+    updates = make_updates(
+        training, network, objectives, list(plan.nodes), experiment.conventions, steps_per_epoch, device
+    )
+    names = [*dict.fromkeys(name for update in updates for name in update.objectives), "total"]
+    return Loop(
+        training=training,
+        network=network,
+        updates=updates,
+        validation=Validation(training, network, objectives, dataset, device),
+        dataset=dataset,
+        seed=experiment.seed,
+        device=device,
+        steps_per_epoch=steps_per_epoch,
+        position=make_position(training, names),
+        checkpoints=run.checkpoints,
+        progress=progress,
+        names=names,
+    )
+
+
+def prepare_device(training: TrainingSpec, device: torch.device) -> None:
     """Check that the device can do what is asked for, and choose deterministic algorithms where they are.
 
     Raises:
@@ -194,12 +201,13 @@ def make_position(training: TrainingSpec, names: Sequence[str]) -> Position:
     )
 
 
-def restore(loop: Loop, last: Path, state: dict[str, Any]) -> None:
-    """Continue where a checkpoint was written.
+def restore(loop: Loop, last: Path) -> int:
+    """Continue where a checkpoint was written; returns the length of metrics.jsonl at that moment, in bytes.
 
     Raises:
-        TrainingError: it is of another network or of other updates.
+        TrainingError: it cannot be read, or it is of another network or of other updates.
     """
+    state = checkpoint.load_state(last)
     if len(state["optimizers"]) != len(loop.updates):
         counts = f"{len(state['optimizers'])} updates and the spec {len(loop.updates)}"
         raise TrainingError(f"the checkpoint {last} does not fit the spec: it has {counts}; start a new run")
@@ -215,6 +223,8 @@ def restore(loop: Loop, last: Path, state: dict[str, Any]) -> None:
     except (KeyError, ValueError, RuntimeError) as error:
         raise TrainingError(f"the checkpoint {last} does not fit the spec: {error}; start a new run") from error
     checkpoint.restore_random_state(state["random"])
+    position: int = state["log_position"]
+    return position
 
 
 def summarise(loop: Loop) -> TrainingSummary:
