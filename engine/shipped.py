@@ -32,7 +32,7 @@ def _title(path: Path) -> str:
 
 
 def copy(name: str, folder: Path) -> Path:
-    """Copy a shipped spec into `folder`; an existing file is never overwritten.
+    """Copy a shipped spec into `folder`, and the schema beside it for editors; an existing file is never overwritten.
 
     Raises:
         UsageError: no such spec, or the file is there already.
@@ -47,4 +47,14 @@ def copy(name: str, folder: Path) -> Path:
         raise UsageError(message)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
+    _write_schema(folder.absolute().parent / "schemas" / "experiment.json")
     return target
+
+
+def _write_schema(path: Path) -> None:
+    """The schema where the first line of every spec points an editor; one that is there is kept."""
+    from engine.validation import schema_text
+
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(schema_text() + "\n", encoding="utf-8")

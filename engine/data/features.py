@@ -17,8 +17,9 @@ gets no others, computes the same.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial, reduce
 from typing import Any, Protocol
 
 from engine.spec.sections.data import FeatureSpec, InputSpec
@@ -52,7 +53,8 @@ def feature_values(spec: InputSpec, rows_of: str, lookup: Lookup, backend: Backe
         In declared order; each an array of object values, of row values, or a plain number.
     """
     known = cache(_relative(spec, rows_of, cache(lookup), backend))
-    return [_feature(feature, known, backend.functions) for feature in spec.features.values()]
+    total = cache(partial(_total, known))  # several features are fractions of the same sum
+    return [_feature(feature, known, total, backend.functions) for feature in spec.features.values()]
 
 
 def _relative(spec: InputSpec, rows_of: str, lookup: Lookup, backend: Backend) -> Lookup:
@@ -73,14 +75,22 @@ def _relative(spec: InputSpec, rows_of: str, lookup: Lookup, backend: Backend) -
     return shifted
 
 
-def _feature(feature: FeatureSpec, lookup: Lookup, functions: Mapping[str, Callable[..., Any]]) -> Any:
+def _total(lookup: Lookup, names: tuple[str, ...]) -> Any:
+    """The sum of several fields."""
+    return reduce(operator.add, (lookup(name) for name in names))
+
+
+def _feature(
+    feature: FeatureSpec,
+    lookup: Lookup,
+    total_of: Callable[[tuple[str, ...]], Any],
+    functions: Mapping[str, Callable[..., Any]],
+) -> Any:
     """One feature: its value, as a fraction of a sum and mirrored where that is asked for."""
     value = lookup(feature.name) if feature.expression is None else feature.expression.evaluate(lookup, functions)
     where = functions["where"]
     if feature.fraction_of:
-        total = lookup(feature.fraction_of[0])
-        for name in feature.fraction_of[1:]:
-            total = total + lookup(name)
+        total = total_of(feature.fraction_of)
         nothing = total == 0
         value = where(nothing, 0.0, value / where(nothing, 1.0, total))
     if feature.mirror is not None:

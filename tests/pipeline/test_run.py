@@ -1,0 +1,131 @@
+"""`engine run`: what is there when it is done, and what later commands make of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import uproot
+from click.testing import Result
+
+Engine = Callable[..., Result]
+
+
+def test_a_run_directory_holds_everything(finished_run: Path) -> None:
+    names = {path.name for path in finished_run.iterdir()}
+    assert {
+        "spec.yaml", "environment.json", "contract.json", "metrics.jsonl", "metrics.json", "report.html",
+        "tensorboard", "checkpoints", "plots", "predictions", "export", "stages.json",
+    } <= names  # fmt: skip
+    assert finished_run.name == "0001"
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    assert metrics
+    assert list((finished_run / "plots").glob("*.png"))
+    assert list((finished_run / "plots").glob("*.pdf"))
+    assert (finished_run / "export" / "model.onnx").stat().st_size > 100_000
+
+
+def test_the_kept_spec_is_what_was_run(engine: Engine, finished_run: Path) -> None:
+    assert "epochs: 2" in (finished_run / "spec.yaml").read_text()
+    result = engine("validate", finished_run / "spec.yaml", "--no-data")
+    assert result.exit_code == 0, result.output
+
+
+def test_validation_rows_are_all_used_and_every_epoch_is_logged_once(finished_run: Path) -> None:
+    lines = [json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()]
+    epochs = [line["epoch"] for line in lines if line["kind"] == "epoch"]
+    assert epochs == [1, 2]
+
+
+def test_resuming_a_finished_run_changes_nothing(engine: Engine, finished_run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished_run.rglob("*") if path.is_file()}
+    result = engine("resume", finished_run, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    after = {path: path.stat().st_mtime_ns for path in finished_run.rglob("*") if path.is_file()}
+    before.pop(finished_run / "stages.json", None)
+    assert all(after[path] == time for path, time in before.items())
+
+
+def test_a_run_does_not_go_on_with_other_data(engine: Engine, finished_run: Path, workspace: Path) -> None:
+    moved = workspace / "bib.kept"
+    source = workspace / "data" / "calratio" / "bib.root"
+    shutil.move(source, moved)
+    shutil.copyfile(workspace / "data" / "calratio" / "qcd.root", source)
+    try:
+        result = engine("resume", finished_run, "--device", "cpu")
+    finally:
+        shutil.move(moved, source)
+    assert result.exit_code == 3
+    assert "bib.root" in result.output or "other data" in result.output
+
+
+@pytest.mark.parametrize("ending", ["root", "parquet", "h5"])
+def test_predictions_stand_next_to_what_identifies_a_row(
+    engine: Engine, finished_run: Path, workspace: Path, ending: str
+) -> None:
+    output = workspace / f"scored.{ending}"
+    result = engine("predict", finished_run, "data/calratio/signal_125_55.root", "-o", output, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    if ending == "root":
+        with uproot.open(output) as file:
+            table = file["scores"].arrays(library="np")
+    elif ending == "parquet":
+        read = pq.read_table(output)
+        table = {name: read[name].to_numpy() for name in read.column_names}
+    else:
+        with h5py.File(output) as file:
+            table = {name: dataset[:] for name, dataset in file["scores"].items()}
+    scores = [table[f"jet_class_{name}"] for name in ("qcd", "signal", "bib")]
+    assert len(scores[0]) > 100
+    np.testing.assert_allclose(sum(scores), 1, atol=1e-5)
+    assert {"run", "event", "pt", "eta", "phi", "file", "entry"} <= set(table)
+    assert table["pt"].min() >= 40
+
+
+def test_predicting_a_file_that_is_none_is_a_sentence(engine: Engine, finished_run: Path, workspace: Path) -> None:
+    broken = workspace / "broken.root"
+    broken.write_bytes((workspace / "data" / "calratio" / "qcd.root").read_bytes()[:5000])
+    result = engine("predict", finished_run, broken, "-o", workspace / "no.root", "--device", "cpu")
+    assert result.exit_code == 3
+    assert "broken.root" in result.output
+    assert not (workspace / "no.root").exists()
+
+
+def test_a_lost_file_shows_in_ledger_and_exit_code(engine: Engine, workspace: Path) -> None:
+    extra = workspace / "data" / "calratio" / "qcd_cut_off.root"
+    extra.write_bytes((workspace / "data" / "calratio" / "qcd.root").read_bytes()[:20_000])
+    try:
+        result = engine("prepare", "specs/calratio.yaml", "--prepared", "prepared-lost", "--workers", "1")
+    finally:
+        extra.unlink()
+    assert result.exit_code == 3, result.output
+    assert "qcd_cut_off.root" in result.output
+
+
+def test_a_layer_more_in_yaml_is_a_layer_more_in_the_network(engine: Engine, workspace: Path) -> None:
+    text = (workspace / "specs" / "calratio.yaml").read_text()
+    changed = text.replace(
+        "- dense: {units: 3, activation: softmax}",
+        "- dense: {units: 17, activation: gelu}\n        - dense: {units: 3, activation: softmax}",
+    )
+    (workspace / "specs" / "wider.yaml").write_text(changed.replace("name: calratio", "name: wider"))
+    result = engine(
+        "run",
+        "specs/wider.yaml",
+        "--set",
+        "training.epochs=1",
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+        "--set",
+        "export=[]",
+    )
+    assert result.exit_code == 0, result.output
+    assert (workspace / "runs" / "wider" / "0001" / "report.html").is_file()
