@@ -16,8 +16,7 @@ def complete(value: Any, reference: str) -> Any:
         value: plain values that the schema finds right.
         reference: the schema, such as `data.json` or `losses.json#/$defs/huber`.
     """
-    fragment, base = lookup(reference)
-    return _complete(value, fragment, base)
+    return _complete(value, lookup(reference))
 
 
 def choice(value: Any, reference: str) -> tuple[str, dict[str, Any]]:
@@ -26,39 +25,35 @@ def choice(value: Any, reference: str) -> tuple[str, dict[str, Any]]:
     return name, complete(options or {}, f"{reference}/{name}")
 
 
-def _complete(value: Any, fragment: Fragment, base: str) -> Any:
+def _complete(value: Any, fragment: Fragment) -> Any:
     if "$ref" in fragment:
-        target, base_of_target = lookup(fragment["$ref"], base)
-        value = _complete(value, target, base_of_target)
+        value = _complete(value, lookup(fragment["$ref"]))
     if isinstance(value, str) and str(fragment.get("format")).startswith("constant") and value != "fit":
         return constant(value)
     if isinstance(value, dict):
-        return _mapping(value, fragment, base)
+        return _mapping(value, fragment)
     if isinstance(value, list) and isinstance(fragment.get("items"), dict):
-        return [_complete(item, fragment["items"], base) for item in value]
+        return [_complete(item, fragment["items"]) for item in value]
     return value
 
 
-def _mapping(value: dict[str, Any], fragment: Fragment, base: str) -> dict[str, Any]:
+def _mapping(value: dict[str, Any], fragment: Fragment) -> dict[str, Any]:
     properties = fragment.get("properties", {})
     others = fragment.get("additionalProperties")
     result: dict[str, Any] = {}
     for key, item in value.items():
         inner = properties.get(key, others)
-        result[key] = _complete(item, inner, base) if isinstance(inner, dict) else item
+        result[key] = _complete(item, inner) if isinstance(inner, dict) else item
     for key, inner in properties.items():
         if key not in result:
-            known, default = _default(inner, base)
+            known, default = _default(inner)
             if known:
-                result[key] = _complete(default, inner, base)
+                result[key] = _complete(default, inner)
     return result
 
 
-def _default(fragment: Fragment, base: str) -> tuple[bool, Any]:
+def _default(fragment: Fragment) -> tuple[bool, Any]:
     """Whether a schema (or the one it refers to) has a default, and a copy of it."""
     if "default" in fragment:
         return True, copy.deepcopy(fragment["default"])
-    if "$ref" in fragment:
-        target, base_of_target = lookup(fragment["$ref"], base)
-        return _default(target, base_of_target)
-    return False, None
+    return _default(lookup(fragment["$ref"])) if "$ref" in fragment else (False, None)

@@ -64,10 +64,7 @@ _FORMATS = {"expression": "expression", "constant": "number", "constant-or-fit":
 
 def manual() -> str:
     """The whole text of docs/spec.md."""
-    parts = [INTRODUCTION, _expressions()]
-    for path, fragment, base in _sections():
-        parts.append(_section(path, fragment, base))
-    return "\n".join(parts)
+    return "\n".join([INTRODUCTION, _expressions(), *(_section(path, fragment) for path, fragment in _sections())])
 
 
 def _expressions() -> str:
@@ -82,46 +79,46 @@ def _arity(function: Function) -> str:
     return f"{count}, of each object" if function.is_reduction else count
 
 
-def _sections() -> Iterator[tuple[str, Fragment, str]]:
-    """Every mapping of the language: where it stands, its schema and the file of that. Each schema once."""
-    waiting: list[tuple[str, Fragment, str]] = [("", schemas()[ROOT], ROOT)]
+def _sections() -> Iterator[tuple[str, Fragment]]:
+    """Every mapping of the language: where it stands, and its schema. Each schema once."""
+    waiting: list[tuple[str, Fragment]] = [("", schemas()[ROOT])]
     seen: set[int] = set()
     while waiting:
-        path, fragment, base = waiting.pop(0)
+        path, fragment = waiting.pop(0)
         layer = fragment.get("$ref", "").startswith(LAYERS)
         path = f"layers[].{fragment['$ref'].removeprefix(LAYERS)}" if layer else path
-        fragment, base = _resolved(fragment, base)
+        fragment = _resolved(fragment)
         if id(fragment) in seen:
             continue
         seen.add(id(fragment))
         if fragment.get("properties") or layer:
-            yield path, fragment, base
-        waiting[:0] = list(_inner(path, fragment, base))
+            yield path, fragment
+        waiting[:0] = list(_inner(path, fragment))
 
 
-def _inner(path: str, fragment: Fragment, base: str) -> Iterator[tuple[str, Fragment, str]]:
+def _inner(path: str, fragment: Fragment) -> Iterator[tuple[str, Fragment]]:
     """The schemas directly below a schema."""
     dot = f"{path}." if path else ""
     for key, inner in fragment.get("properties", {}).items():
-        yield f"{dot}{key}", inner, base
+        yield f"{dot}{key}", inner
     if isinstance(fragment.get("additionalProperties"), dict):
-        yield f"{dot}<name>", fragment["additionalProperties"], base
+        yield f"{dot}<name>", fragment["additionalProperties"]
     if isinstance(fragment.get("items"), dict):
-        yield f"{path}[]", fragment["items"], base
+        yield f"{path}[]", fragment["items"]
     if "kinds" in fragment:
         for name, inner in kinds(fragment["kinds"]).items():
-            yield f"{dot}{name}", inner, fragment["kinds"].partition("#")[0]
+            yield f"{dot}{name}", inner
     if isinstance(fragment.get("else"), dict):
-        yield path, fragment["else"], base
+        yield path, fragment["else"]
 
 
-def _resolved(fragment: Fragment, base: str) -> tuple[Fragment, str]:
+def _resolved(fragment: Fragment) -> Fragment:
     while "$ref" in fragment:
-        fragment, base = lookup(fragment["$ref"], base)
-    return fragment, base
+        fragment = lookup(fragment["$ref"])
+    return fragment
 
 
-def _section(path: str, fragment: Fragment, base: str) -> str:
+def _section(path: str, fragment: Fragment) -> str:
     title = f"## `{path}`" if path else "## The whole"
     lines = [title if "." not in path else f"#{title}", "", fragment.get("description", "")]
     if "shorthand" in fragment:
@@ -129,16 +126,16 @@ def _section(path: str, fragment: Fragment, base: str) -> str:
     properties = fragment.get("properties", {})
     if properties:
         lines += ["", "| key | value | default | meaning |", "|---|---|---|---|"]
-        lines += [_row(key, inner, fragment, base) for key, inner in properties.items()]
+        lines += [_row(key, inner, fragment) for key, inner in properties.items()]
     return "\n".join(lines) + "\n"
 
 
-def _row(key: str, inner: Fragment, fragment: Fragment, base: str) -> str:
-    target, target_base = _resolved(inner, base)
+def _row(key: str, inner: Fragment, fragment: Fragment) -> str:
+    target = _resolved(inner)
     needed = fragment.get("required", fragment.get("then", {}).get("required", ()))
     default = "needed" if key in needed else _default(inner if "default" in inner else target)
     meaning = str(inner.get("description", target.get("description", "")))
-    return f"| `{key}` | {_value(target, target_base)} | {default} | {meaning.replace('|', chr(92) + '|')} |"
+    return f"| `{key}` | {_value(target)} | {default} | {meaning.replace('|', chr(92) + '|')} |"
 
 
 def _default(fragment: Fragment) -> str:
@@ -157,16 +154,16 @@ def _shown(value: Any) -> str:
     return f"`{value}`".replace("'", "")
 
 
-def _value(fragment: Fragment, base: str) -> str:
+def _value(fragment: Fragment) -> str:
     """What may stand there, in a few words."""
     if "enum" in fragment:
         return ", ".join(f"`{each}`" for each in fragment["enum"] if each is not None)
     if "kinds" in fragment:
         return "one of: " + ", ".join(f"`{name}`" for name in kinds(fragment["kinds"]))
     if "anyOf" in fragment:
-        return " or ".join(dict.fromkeys(_value(each, base) for each in fragment["anyOf"] if each != {"type": "null"}))
+        return " or ".join(dict.fromkeys(_value(each) for each in fragment["anyOf"] if each != {"type": "null"}))
     if isinstance(fragment.get("else"), dict) and "type" not in fragment:
-        return _value(*_resolved(fragment["else"], base))
+        return _value(_resolved(fragment["else"]))
     if "const" in fragment:
         return f"`{fragment['const']}`"
     if fragment.get("format") in _FORMATS and fragment["format"] != "fit":

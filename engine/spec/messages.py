@@ -87,7 +87,7 @@ def _expected(schema: Any) -> str:
     if "anyOf" in schema:
         return _either([_expected(each) for each in schema["anyOf"]])
     if "$ref" in schema:
-        return _expected(lookup(schema["$ref"])[0])
+        return _expected(lookup(schema["$ref"]))
     types = schema.get("type", "object")
     return _either([_TYPES[each] for each in ([types] if isinstance(types, str) else types)])
 
@@ -128,7 +128,7 @@ def _unknown_key(error: Error, path: Path) -> str:
 def _section_with(key: str) -> str | None:
     """The section of the spec that has this key."""
     for section, reference in schemas()[ROOT]["properties"].items():
-        if "$ref" in reference and key in lookup(reference["$ref"])[0].get("properties", {}):
+        if "$ref" in reference and key in lookup(reference["$ref"]).get("properties", {}):
             return str(section)
     return None
 
@@ -158,7 +158,7 @@ def _required(error: Error, path: Path) -> str:
     missing = _missing(error)
     schema = error.schema if path else schemas()[ROOT]
     entry = schema.get("properties", {}).get(missing, {})
-    meaning = entry.get("description") or (lookup(entry["$ref"])[0].get("description", "") if "$ref" in entry else "")
+    meaning = entry.get("description") or (lookup(entry["$ref"]).get("description", "") if "$ref" in entry else "")
     first = meaning.split(". ")[0].rstrip(".").split(": ")[0]
     return f"{name(path)} needs the key `{missing}`" + (f" ({first[:1].lower()}{first[1:]})" if first else "")
 

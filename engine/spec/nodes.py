@@ -9,6 +9,7 @@ from typing import NamedTuple
 from engine.errors import Problem
 
 Scalar = str | int | float | bool | None
+LONGEST_MESSAGE = 1000
 
 
 class Place(NamedTuple):
@@ -25,7 +26,13 @@ class Place(NamedTuple):
     def problem(self, message: str, offset: int = 0) -> Problem:
         """A problem here, or `offset` letters into the text."""
         inside = offset + self.shift if self.shift is not None and offset and self.line else 0
-        return Problem(self.file, self.line, self.column + inside, message)
+        return Problem(self.file, self.line, self.column + inside, one_line(message))
+
+
+def one_line(message: str) -> str:
+    """The message with line ends and other unprintable letters of the user's text escaped, and not without end."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message[:LONGEST_MESSAGE])
+    return shown + ("..." if len(message) > LONGEST_MESSAGE else "")
 
 
 class Entry(NamedTuple):

@@ -10,35 +10,44 @@ from engine.errors import Mistake
 from engine.spec.resources import folder
 
 ROOT = "experiment.json"
+REFERENCES = ("$ref", "kinds")
+"""Keywords whose value names a part of a schema."""
 
 Fragment = dict[str, Any]
 
 
 @cache
 def schemas() -> dict[str, Fragment]:
-    """All schema files by name."""
-    return {
-        path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder("schemas").glob("*.json"))
-    }
+    """All schema files by name, each reference in them with the file that it means."""
+    files = sorted(folder("schemas").glob("*.json"))
+    return {path.name: _absolute(json.loads(path.read_text(encoding="utf-8")), path.name) for path in files}
 
 
-def lookup(reference: str, base: str = ROOT) -> tuple[Fragment, str]:
-    """The part of a schema that a reference such as `blocks.json#/$defs/dense` names, and the file it stands in.
+def _absolute(value: Any, file: str) -> Any:
+    """The value with references such as `#/$defs/rows` made `data.json#/$defs/rows`."""
+    if isinstance(value, list):
+        return [_absolute(item, file) for item in value]
+    if not isinstance(value, dict):
+        return value
+    whole = {key: _absolute(item, file) for key, item in value.items()}
+    for key in REFERENCES:
+        if isinstance(value.get(key), str) and value[key].startswith("#"):
+            whole[key] = file + value[key]
+    return whole
 
-    Args:
-        reference: file, `#` and the keys to follow; without a file: in `base`.
-        base: the file in which the reference stands.
-    """
+
+def lookup(reference: str) -> Fragment:
+    """The part of a schema that a reference such as `blocks.json#/$defs/dense` names."""
     file, _, pointer = reference.partition("#")
-    fragment: Fragment = schemas()[file or base]
+    fragment: Fragment = schemas()[file]
     for step in pointer.split("/"):
         fragment = fragment[step] if step else fragment
-    return fragment, file or base
+    return fragment
 
 
 def kinds(reference: str) -> Fragment:
     """The table of kinds (losses, optimizers, ...) that a `kinds` keyword names: name to fragment."""
-    return lookup(reference)[0]
+    return lookup(reference)
 
 
 def check(value: Any) -> list[Mistake]:

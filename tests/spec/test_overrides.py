@@ -77,7 +77,7 @@ def test_other_names_of_keys_are_read_and_noted(small: str) -> None:
     assert experiment.training.updates[0].optimizer.options["lr"] == 1e-3
     assert [str(note) for note in experiment.document.notes] == [
         "s.yaml:24:51: `batch_size` is called `batch`; it was read as that",
-        "s.yaml:26:53: `learning_rate` is called `lr`; it was read as that",
+        "s.yaml:26:52: `learning_rate` is called `lr`; it was read as that",
     ]
     with pytest.raises(SpecError, match="`batch_size` and `batch` are the same key; keep `batch`"):
         load_text(small.replace("batch: 64", "batch: 64, batch_size: 32"))

@@ -14,7 +14,7 @@ from engine.spec.suggest import hint
 
 def primitive_names() -> list[str]:
     """The blocks that come with the program."""
-    return list(lookup("model.json#/$defs/layer")[0]["properties"])
+    return list(lookup("model.json#/$defs/layer")["properties"])
 
 
 def check_model(experiment: Experiment) -> Iterator[Mistake]:

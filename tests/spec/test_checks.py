@@ -1,0 +1,159 @@
+"""What a schema cannot say: names, classes, weights and limits that fit together."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # collections and selections
+        (("of: jets, where", "of: jetz, where"), "there is no collection or selection `jetz`; did you mean `jets`?"),
+        (("of: jets, where", "of: good, where"), "the selection `good` is made of itself"),
+        (("    good: {of", "    jets: {of"), "`jets` is the name of a collection too; choose another"),
+        (("pt: clus_pt,", "pt: 'clus_pt_{i}',"), "the branch name holds `{i}`, so `clusters` needs `slots`"),
+        (("owner: clus_jet", "slots: 3"), "`slots` needs fields whose branch names hold `{i}`"),
+        (("owner: clus_jet", "exists: a > 1"), "`exists` is for wide tables; it needs `slots`"),
+        (("pt: jet_pt", "pt: {branch: a, expression: b}"), "`pt` has a `branch` and an `expression`; keep one of them"),
+        (("    jets: {pt", "    matched: {pt"), "`matched` has a meaning of its own in expressions"),
+        # rows, samples, columns
+        (("background.root, rows: good", "background.root, rows: god"), "there is no collection or selection `god`"),
+        (
+            ("background.root, rows: good", "background.root, rows: {nearest: good, to: clusters}"),
+            "`clusters` has no field `phi`, which the distance to the nearest object is made of",
+        ),
+        (("files: background.root", "layout: other, files: b"), "there is no layout `other`; known are: `default`"),
+        (("label: signal}", "label: signal, weight: event.w}"), "`event` has no field `w`; known are: `number`, `run`"),
+        (("label: signal}", "label: signal, weight: constants.m}"), "no sample has the constant `m`"),
+        (("label: signal}", "label: signal, weight: matched.pt}"), "rows are matched to nothing with a field `pt`"),
+        (("pt: jets.pt}", "pt: pt}"), "there is no name `pt`; did you mean `jets.pt`?"),
+        (("pt: jets.pt}", "pt: good.pt}"), "`good` is a selection; write `jets.pt`"),
+        (("pt: jets.pt}", "pt: jet.pt}"), "there is no collection `jet`; did you mean `jets`?"),
+        (
+            ("pt: jets.pt}", "pt: clusters.pt}"),
+            "a row has several `clusters`; make one value of them, as in `sum(clust",
+        ),
+        (("pt: jets.pt}", "pt: abs}"), "`abs` is a function; write `abs(...)`"),
+        (("by: [run, number]", "by: [run, numbr]"), "there is no column `numbr`; did you mean `number`?"),
+        (
+            ("by: [run, number]", "by: [run], train: 0, validation: 1, test: 0"),
+            "a part of the rows must be there to tr",
+        ),
+        (("by: [run", "by: [run, run"), "`by` holds the text `run` twice"),
+        # inputs
+        (("keep: 10, ", ""), "a row has several `clusters`; write `keep`, the largest number of them"),
+        (("of: jets, features", "of: jets, order: pt, features"), "`order` is for a list of objects; write `keep` too"),
+        (("order: -pt", "order: -e"), "the objects have no field `e`; known are: `eta`, `pt`"),
+        (("scale: 1/500", "fraction_of: [pt, ptt]"), "`clusters` has no field `ptt`; did you mean `pt`?"),
+        (("{pt: {}, eta: {}}}", "{pt: {}, etta: {}}}"), "`jets` has no field `etta`; did you mean `eta`?"),
+        (("scale: 1/500", "clip: [3, 1]"), "the first limit must be below the second, found 3 and 1"),
+        (("scale: 1/500", "range: [0, 1]"), "`range` needs limits that are mapped to it: write `clip` or `range_from`"),
+        (("scale: 1/500", "clip: [0, inf], range: [0, 1]"), "limits that are mapped to a range must be finite"),
+        (("scale: 1/500", "clip: fit, range: [0, 1], scale: 3"), "`scale` and a range both say how values are scaled"),
+        (("scale: 1/500", "one_hot: [1, 2/2]"), "`one_hot` names a value twice"),
+        (
+            ("scale: 1/500", "clip: fitt"),
+            "two limits or the word `fit` are expected, found the text `fitt`; did you me",
+        ),
+        # targets and labels
+        (("label: background}", "label: [background, signal]}"), "`background` and `signal` are both classes of `lab"),
+        (("{classes: [background, signal]}", "{}"), "`label` needs `classes`, or an `expression` whose value is learn"),
+        (("{classes: [background, signal]}", "{classes: {background: 0, signal: 1}}"), "needs the `expression` that h"),
+        (("signal]}\n  columns", "signal], expression: jets.pt}\n  columns"), "with an `expression` each class needs"),
+        (
+            ("  columns:", "    b: {classes: [a, signal]}\n  columns:"),
+            "`signal` is a class of `label` too; a label cou",
+        ),
+        # training
+        (("of: output, t", "of: jet, t"), "there is no node `jet`; it is an input, losses compare nodes"),
+        (("target: label}", "target: lable}"), "there is no target `lable`; did you mean `label`?"),
+        (("target: label}", "target: label, weight: w}"), "there is no weight `w`; known are: `weight`"),
+        (("target: label}", "target: label, stream: man}"), "there is no stream `man`; did you mean `main`?"),
+        (("batch: 64}", "batch: 64}, b: {samples: [signal]}"), "`tagging` must say on which `stream` it is computed"),
+        (("cross_entropy: {", "huber: {"), "`label` has classes; `huber` is for numbers, use `cross_entropy`"),
+        (("minimize: tagging", "minimize: log(tagging)"), "losses are combined with + - * / and numbers alone"),
+        (("minimize: tagging", "minimize: 3"), "`minimize` must be a text, found the whole number 3"),
+        (("minimize: tagging", "minimize: '3'"), "there is no loss in what is to be minimised"),
+        (
+            ("minimize: tagging", "parameters: [outputt], minimize: tagging"),
+            "there is no node `outputt`; did you mean `o",
+        ),
+        (
+            ("minimize: tagging", "parameters: {except: [output, summary]}, minimize: tagging"),
+            "all nodes are excepted,",
+        ),
+        (
+            ("losses:", "best: {metric: validation.taging}\n  losses:"),
+            "training logs no `validation.taging`; did you me",
+        ),
+        (
+            ("losses:", "best: {metric: train.tagging.auc}\n  losses:"),
+            "training logs no `train.tagging.auc`; write `tra",
+        ),
+        (("losses:", "best: {metric: validation.tagging.auk}\n  losses:"), "did you mean `validation.tagging.auc`?"),
+    ],
+)
+def test_what_does_not_fit_is_told(tell, change: tuple[str, str], message: str) -> None:  # type: ignore[no-untyped-def]
+    assert any(message in told for told in tell(change)), tell(change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("pt: jets.pt}", "pt: jets.pt, n: count(clusters), h: maximum(clusters.pt) / jets.pt}"),
+        ("keep: 10", "keep: 10, where: 'pt / jets.pt > 0.1', relative_to: row"),
+        ("scale: 1/500", "expression: 'log(pt / sum(pt))', clip: [-5, 0], range: [0, 1]"),
+        ("scale: 1/500", "one_hot: 25"),
+        ("  columns:", "    energy: {expression: jets.pt}\n  columns:"),
+        ("  columns:", "    big: {classes: {low: 0, high: 1}, expression: jets.pt > 100}\n  columns:"),
+        ("label: signal}", "label: signal, constants: {m: 125}, weight: 'event.run * constants.m'}"),
+        ("losses:", "best: {metric: validation.tagging.auc, mode: max}\n  losses:"),
+        ("rows: good, label: signal", "rows: {nearest: good, to: jets, within: 2 * pi}, label: signal"),
+        ("    jet: {of: jets", "    others: {of: jets, keep: 5, features: {pt: {}}}\n    jet: {of: jets"),
+        ("  columns:", "  weights: {flat: {reweight: pt, bins: [0, 100, inf], to: flat}}\n  columns:"),
+    ],
+)
+def test_what_fits_is_accepted(tell, change: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
+    assert tell(change) == []
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ("{}", "`own` changes nothing: write `balance` or `reweight`"),
+        ("{balance: labl}", "there is no target `labl`; did you mean `label`?"),
+        ("{balance: label, to: sinal}", "there is no class `sinal`; did you mean `signal`?"),
+        ("{balance: label, of: own}", "the weight `own` starts from itself"),
+        ("{balance: label, of: other}", "there is no weight `other`; known are: `own`, `weight`"),
+        ("{balance: label, samples: [sign]}", "there is no sample `sign`; did you mean `signal`?"),
+        ("{balance: label, bins: [0, 1]}", "`bins` are for `reweight`, which is missing"),
+        ("{reweight: pt, to: flat}", "`reweight` needs `bins`: at least two edges of the column"),
+        ("{reweight: pt, bins: [0, 1]}", "`reweight` needs `to`: the class whose distribution the others get, or"),
+        ("{reweight: ptt, bins: [0, 1], to: flat}", "there is no column `ptt`; did you mean `pt`?"),
+        ("{reweight: pt, bins: [0, 2, 1], to: flat}", "the edges of bins must ascend, found 1 after 2"),
+    ],
+)
+def test_weights_that_mean_nothing_are_told(tell, weight: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    told = tell(("  split:", f"  weights: {{own: {weight}}}\n  split:"))
+    assert any(message in each for each in told), told
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ("evaluation: {metrics: [roc: {of: outptu}]}", "there is no node `outptu`; did you mean `output`?"),
+        ("evaluation: {metrics: [roc: {target: lbl}]}", "there is no target `lbl`"),
+        ("evaluation: {metrics: [roc: {weight: w}]}", "there is no weight `w`; known are: `none`, `weight`"),
+        ("evaluation: {metrics: [roc: {per: [pt, q]}]}", "there is no column `q`; known are: `number`, `pt`, `run`"),
+        ("evaluation: {metrics: [roc: {per: {pt: [0, 5, 5]}}]}", "the edges of bins must ascend, found 5 after 5"),
+        ("evaluation: {metrics: [roc: {factors: {sig: 2}}]}", "there is no class `sig`; did you mean `signal`?"),
+        ("evaluation: {metrics: [weighted_ks: {between: [a, signal]}]}", "there is no class `a`"),
+        ("evaluation: {plots: [scores: {of: q}]}", "there is no node `q`"),
+        ("export: [onnx: {outputs: [outpt]}]", "there is no node `outpt`; did you mean `output`?"),
+        ("export: [onxx]", "there is no exporter `onxx`; did you mean `onnx`?"),
+    ],
+)
+def test_results_of_unknown_things_are_told(tell, results: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    told = tell(("model:", f"{results}\nmodel:"))
+    assert any(message in each for each in told), told

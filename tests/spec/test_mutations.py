@@ -1,0 +1,189 @@
+"""Whatever is done to a spec, the outcome is an experiment or located sentences, never anything else."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.errors import SpecError
+from engine.spec.load import load_experiment, load_text
+from engine.spec.writer import to_yaml
+
+PATH = Path(__file__).resolve().parent.parent.parent / "specs" / "calratio.yaml"
+TEXT = PATH.read_text(encoding="utf-8")
+PLAIN = load_experiment(PATH).resolved
+
+SETTINGS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every path of a value but the empty one."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [path] if path else []
+    for key, item in items:
+        found.extend(paths(item, (*path, key)))
+    return found
+
+
+PATHS = paths(PLAIN)
+
+deep: Any = "x"
+for _ in range(35):
+    deep = [deep]
+
+odd = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        0.5,
+        1e300,
+        2**62,
+        -(2**62),
+        float("inf"),
+        "",
+        " ",
+        "nonsense",
+        "pt >",
+        "1/0",
+        "9**9**9",
+        "(" * 200,
+        "$units",
+        "$",
+        "a.b.c",
+        ".",
+        "..",
+        "\u00fc\u2028\ufeff",
+        "clusters",
+        "jet_class",
+        "is_data",
+        "label",
+        "weight",
+        "signal",
+        "fit",
+        "implicit",
+        [],
+        {},
+        [[]],
+        [None],
+        {"": ""},
+        {"from": {}},
+        {"nonsense": 1},
+        {"for": {"units": []}, "layers": []},
+        deep,
+    ]
+)
+
+
+def outcome(text: str, overrides: tuple[str, ...] = ()) -> None:
+    """Load; anything but success or located sentences fails the test."""
+    try:
+        experiment = load_text(text, overrides, name="spec.yaml")
+    except SpecError as error:
+        problems = error.problems
+    else:
+        assert load_text(experiment.document.to_yaml()).resolved == experiment.resolved
+        return
+    assert problems
+    for problem in problems:
+        assert problem.file in ("spec.yaml", *(f"--set {each}" for each in overrides))
+        assert problem.line > 0 or problem.file != "spec.yaml" or "the file" in problem.message
+        assert problem.message
+        assert "\n" not in problem.message
+        assert "Traceback" not in problem.message
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> None:
+    for step in path[:-1]:
+        value = value[step]
+    value[path[-1]] = new
+
+
+def get(value: Any, path: tuple[Any, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def test_the_untouched_spec_loads() -> None:
+    outcome(TEXT)
+
+
+@SETTINGS
+@given(st.lists(st.tuples(st.sampled_from(PATHS), odd), min_size=1, max_size=3))
+def test_values_of_a_wrong_kind(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    spec = copy.deepcopy(PLAIN)
+    for path, new in changes:
+        try:
+            put(spec, path, new)
+        except (TypeError, KeyError, IndexError):
+            continue
+    outcome(to_yaml(spec))
+
+
+@SETTINGS
+@given(st.sampled_from(PATHS))
+def test_missing_keys_and_items(path: tuple[Any, ...]) -> None:
+    spec = copy.deepcopy(PLAIN)
+    del get(spec, path[:-1])[path[-1]]
+    outcome(to_yaml(spec))
+
+
+@SETTINGS
+@given(st.sampled_from(PATHS), st.text(st.characters(exclude_categories=("Cs",)), max_size=8))
+def test_keys_of_another_name(path: tuple[Any, ...], name: str) -> None:
+    spec = copy.deepcopy(PLAIN)
+    parent = get(spec, path[:-1])
+    if isinstance(parent, dict):
+        parent[name] = parent.pop(path[-1])
+    outcome(to_yaml(spec))
+
+
+@SETTINGS
+@given(st.sampled_from(PATHS), st.sampled_from(PATHS))
+def test_parts_in_each_others_place(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
+    spec = copy.deepcopy(PLAIN)
+    put(spec, one, copy.deepcopy(get(PLAIN, other)))
+    outcome(to_yaml(spec))
+
+
+@SETTINGS
+@given(st.integers(0, len(TEXT)), st.integers(0, 60), st.text(st.characters(), max_size=6))
+def test_letters_lost_and_put_in(start: int, count: int, letters: str) -> None:
+    outcome(TEXT[:start] + letters + TEXT[start + count :])
+
+
+@SETTINGS
+@given(st.integers(0, len(TEXT)), st.sampled_from(list("[]{}:,-?&*!|>'\"%@`#\t\0\n \r~\x85\u2028")))
+def test_a_letter_that_means_something_to_yaml(start: int, letter: str) -> None:
+    outcome(TEXT[:start] + letter + TEXT[start:])
+
+
+@SETTINGS
+@given(st.text(max_size=200) | st.text("[]{}:,-?&*!|>'\"%@ \nab1<.", max_size=200))
+def test_texts_that_are_no_spec(text: str) -> None:
+    outcome(text)
+
+
+@SETTINGS
+@given(data=st.binary(max_size=200))
+def test_files_that_are_no_text(data: bytes, tmp_path_factory: Any) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes.yaml"
+    path.write_bytes(data)
+    try:
+        load_experiment(path)
+    except SpecError as error:
+        problems = error.problems
+    assert problems
+    assert all(problem.file == str(path) for problem in problems)
+
+
+@SETTINGS
+@given(st.sampled_from(PATHS), st.text(max_size=20), st.sampled_from([".", "..", "=", ".0.", " . "]))
+def test_overrides_of_any_kind(path: tuple[Any, ...], value: str, glue: str) -> None:
+    outcome(TEXT, (glue.join(map(str, path)) + "=" + value,))
