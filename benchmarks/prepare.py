@@ -69,7 +69,7 @@ def _measure_processor(files: Path, target: Path) -> None:
 def _run(files: Path, target: Path, workers: int) -> tuple[int, int]:
     """Prepare in a fresh process; returns the events and rows."""
     command = [sys.executable, __file__, "--prepare", str(files), str(target), str(workers)]
-    events, rows = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    events, rows = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return int(events), int(rows)
 
 
