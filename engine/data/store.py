@@ -33,12 +33,16 @@ class Segment:
         rows: number of rows.
         inputs: name -> (offsets, values). For objects: int64 offsets of shape (rows + 1,) and values of shape
             (objects, features); for the row itself: None and values of shape (rows, features).
+        path: the shard.
+        address: where byte 0 of the mapped shard lies, so that `pread` can fetch what a view shows.
     """
 
     sample: str
     rows: int
     inputs: dict[str, tuple[Array | None, Array]]
     _batch: pa.RecordBatch = field(repr=False)
+    path: Path | None = None
+    address: int = 0
 
     def column(self, name: str) -> Array:
         """A column of the file (`weight`, `split`, `target:<name>`, `column:<name>`), shape (rows,)."""
@@ -162,13 +166,19 @@ class PreparedDataset:
         path = self.path / shard["file"]
         try:
             with pa.memory_map(str(path)) as file:  # the mapping outlives the file: it ends with the last view
+                address = file.read_buffer(1).address
                 reader = pa.ipc.open_file(file)
                 batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be opened: {error}; delete it and prepare the dataset again") from None
         return [
             Segment(
-                shard["sample"], batch.num_rows, {name: _views(batch, name) for name in self.manifest["inputs"]}, batch
+                shard["sample"],
+                batch.num_rows,
+                {name: _views(batch, name) for name in self.manifest["inputs"]},
+                batch,
+                path,
+                address,
             )
             for batch in batches
         ]
