@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,15 @@ def write_log(path: Path, epochs: int) -> Path:
         )
     path.write_text("\n".join([*lines, '{"kind": "epoch", "epo']) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def make_rows() -> Callable[..., Predictions]:
+    """Predictions of any number of rows."""
+    return make_predictions
+
+
+@pytest.fixture(scope="session")
+def make_log() -> Callable[[Path, int], Path]:
+    """A training log of any number of epochs."""
+    return write_log

@@ -108,6 +108,7 @@ def draw_ratio(axes: Axes, above: Histogram, below: Histogram, title: str, colou
             edges = np.full(int(outside.sum()), edge)
             axes.plot(above.centres[outside], edges, marker, color="black", clip_on=False, markersize=5)
     axes.set_ylim(low, high)
+    axes.minorticks_off()
     axes.set_ylabel(title, loc="center", fontsize=12)
 
 
