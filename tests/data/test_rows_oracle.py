@@ -144,7 +144,7 @@ def assert_lists(jagged, expected):
 
 
 @pytest.mark.parametrize("sample", ["all", "matched", "near"])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(events=st.lists(event, min_size=1, max_size=4))
 def test_rows_of_random_events_are_those_of_plain_loops(section, sample, events):
     data = section(SPEC)
