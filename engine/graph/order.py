@@ -20,7 +20,7 @@ def order_nodes(
         end: the node at which the graph ends (`output` of a block), None where all nodes count.
 
     Returns:
-        The nodes whose sources are known and that are in no cycle, and the mistakes.
+        The nodes that are in no cycle, and the mistakes.
     """
     known = set(inputs)
     mistakes = [
@@ -28,14 +28,12 @@ def order_nodes(
         for name in graph
         if name in known
     ]
-    broken = {mistake.path for mistake in mistakes}
     for node in graph.values():
         for source in node.sources:
             name = source.name.partition(".")[0]
             if name not in known and name not in graph:
                 advice = hint(name, [*known, *graph])
                 mistakes.append(Mistake(source.path, f"there is no input or node `{name}`{advice}"))
-                broken.add(node.path)
     needs = {name: [source.name.partition(".")[0] for source in node.sources] for name, node in graph.items()}
     order, cycles = sort(needs, known)
     for cycle in cycles:
@@ -46,7 +44,7 @@ def order_nodes(
             Mistake(graph[name].path, f"node `{name}` is used by nothing; the block ends at `{end}`")
             for name in without_use(needs, end)
         ]
-    return [name for name in order if graph[name].path not in broken and name not in known], mistakes
+    return [name for name in order if name not in known], mistakes
 
 
 def sort(needs: Mapping[str, list[str]], inputs: set[str]) -> tuple[list[str], list[list[str]]]:

@@ -61,7 +61,7 @@ def make_block(
         arguments[known[name].name] = frozen(value)
     for name, field in known.items():
         needed = field.default is MISSING and field.default_factory is MISSING
-        if needed and field.name not in arguments:
+        if needed and field.name not in arguments and good:
             wrong_here(f"needs `{name}`", None)
     return kind(**arguments) if good else None
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from engine.errors import Mistake
 from engine.graph.conventions import CONVENTIONS
+from engine.graph.flows import Place
 from engine.graph.order import order_nodes
 from engine.graph.planned import NodeRow, Plan
-from engine.graph.planner import Place, Planner, TooLargeError
+from engine.graph.planner import MOST_STEPS, Planner, TooLargeError
 from engine.graph.registry import CONTROL, primitive_blocks
 from engine.graph.substitute import Substitution
 from engine.graph.types import PlanError, TensorType
@@ -51,7 +52,7 @@ def plan_network(model: ModelSpec, inputs: Mapping[str, TensorType], conventions
     try:
         graph = planner.graph(model.graph, dict(inputs), Place(Substitution({}, {})))
     except (TooLargeError, RecursionError):
-        message = f"the network has more than {planner.steps} layers after all repetitions"
+        message = f"the network has more than {MOST_STEPS} layers after all repetitions"
         raise PlanError([*planner.mistakes, Mistake(model.path, message)]) from None
     for name, planned in graph.nodes.items():
         if sum(planned.counts) > MOST_PARAMETERS:

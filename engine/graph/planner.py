@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import Mistake, Path
 from engine.graph.control import branch_values, share_parts
 from engine.graph.conventions import Conventions
+from engine.graph.flows import Flow, Place, by_argument, inputs_of
 from engine.graph.order import order_nodes
 from engine.graph.parameters import make_block, values_of
 from engine.graph.planned import (
@@ -24,7 +25,7 @@ from engine.graph.planned import (
 )
 from engine.graph.registry import CONTROL, Block, in_short, primitive_blocks
 from engine.graph.substitute import Substitution, UnknownTypeError
-from engine.graph.types import Outcome, RuleError, TensorType, plural
+from engine.graph.types import RuleError, TensorType, plural
 from engine.spec.layers import MalformedError, read_layers
 from engine.spec.sections.model import BlockSpec, LayerSpec, NodeSpec, SourceSpec
 from engine.spec.suggest import hint
@@ -35,29 +36,6 @@ MOST_STEPS = 20_000
 
 class TooLargeError(Exception):
     """The network has more layers than can be meant."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """What comes into a layer: types, and the names of the block's inputs that they are meant for."""
-
-    types: tuple[TensorType, ...]
-    arguments: tuple[str | None, ...]
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where we are: what `$names` stand for, the blocks written in YAML around us, the node of the network."""
-
-    substitution: Substitution
-    blocks: tuple[str, ...] = ()
-    node: str = ""
-
-    @property
-    def suffix(self) -> str:
-        """The end of a message from inside of a block written in YAML."""
-        return f" (inside `{self.blocks[-1]}` as node `{self.node}` uses it)" if self.blocks else ""
 
 
 @dataclass
@@ -94,6 +72,9 @@ class Planner:
         self.mistakes += mistakes
         known: dict[str, TensorType | None] = dict(inputs)
         planned: dict[str, PlannedNode] = {}
+        for name in nodes:
+            if name not in order:
+                self.chain(nodes[name].layers, None, place)
         for name in order:
             node = self.node(nodes[name], known, place if place.node else replace(place, node=name))
             if node is not None:
@@ -103,6 +84,7 @@ class Planner:
 
     def node(self, spec: NodeSpec, known: Mapping[str, TensorType | None], place: Place) -> PlannedNode | None:
         """One node; None where its type is not known because of mistakes."""
+        spec = replace(spec, sources=self.in_order(spec))
         sources = [self.source(source, known, place) for source in spec.sources]
         flow: Flow | None = None
         if all(source is not None for source in sources):
@@ -116,6 +98,16 @@ class Planner:
             return None
         chain = Chain(tuple(steps), flow.types, flow.names)
         return PlannedNode(spec.name, tuple(source for source in sources if source is not None), chain)
+
+    def in_order(self, spec: NodeSpec) -> tuple[SourceSpec, ...]:
+        """The sources, where they are named, in the order of the inputs of the first layer's block."""
+        if not spec.layers or not any(source.argument for source in spec.sources):
+            return spec.sources
+        first = spec.layers[0].block
+        kind = primitive_blocks().get(first)
+        order = self.blocks[first].inputs if first in self.blocks else kind.arguments if kind else ()
+        places = {name: i for i, name in enumerate(order)}
+        return tuple(sorted(spec.sources, key=lambda source: places.get(str(source.argument), len(places))))
 
     def open_end(self, spec: NodeSpec, count: int) -> str:
         """What to say of a node that does not end with one value."""
@@ -326,51 +318,3 @@ class Planner:
         steps.append(Composite(f"{len(steps)}_{spec.block}", spec.block, label, graph))
         end = graph.nodes["output"].chain
         return Flow(end.outputs, (None,) * len(end.outputs), end.names)
-
-
-def inputs_of(block: Block, flow: Flow) -> tuple[TensorType, ...]:
-    """What comes in, in the order of the block's inputs.
-
-    Raises:
-        RuleError: too few or too many inputs, or names that the block does not know.
-    """
-    types = flow.types
-    if any(argument is not None for argument in flow.arguments) and not block.free_arguments:
-        if not block.arguments:
-            raise RuleError("does not tell its inputs apart; write `from:` as a list")
-        types = by_argument(flow, block.arguments, optional=len(block.arguments) - block.inputs[0])
-    least, most = block.inputs
-    if len(types) < least or (most is not None and len(types) > most):
-        wanted = plural(least, "input") if most == least else f"at least {plural(least, 'input')}"
-        if most is not None and most != least:
-            wanted = f"{least} to {most} inputs"
-        advice = "; put `concat`, `add` or `multiply` in front of it" if most == 1 else ""
-        raise RuleError(f"takes {'no input' if most == 0 else wanted}, but gets {len(types)}{advice}")
-    if not block.merges and any(value.broadcast for value in types):
-        merging = ", ".join(f"`{name}`" for name, kind in sorted(primitive_blocks().items()) if kind.merges)
-        raise RuleError(f"cannot use a row for each object; put one of {merging} in front of it")
-    return types
-
-
-def by_argument(flow: Flow, names: Sequence[str], optional: int = 0) -> tuple[TensorType, ...]:
-    """What comes in, in the order of a block's input names; the last `optional` ones may be missing.
-
-    Raises:
-        RuleError: names that the block does not know, or too few or too many inputs.
-    """
-    if all(argument is None for argument in flow.arguments):
-        if not len(names) - optional <= len(flow.types) <= len(names):
-            raise RuleError(f"takes {plural(len(names), 'input')} ({', '.join(names)}), but gets {len(flow.types)}")
-        return flow.types
-    given = dict(zip(flow.arguments, flow.types, strict=True))
-    for argument in given:
-        if argument not in names:
-            raise RuleError(f"has no input `{argument}`{hint(str(argument), names)}")
-    present = [name for name in names if name in given]
-    if present != list(names[: len(present)]) or len(present) < len(names) - optional:
-        missing = next(name for name in names if name not in given)
-        raise RuleError(f"needs an input `{missing}`: write `from: {{{missing}: ...}}`")
-    return tuple(given[name] for name in present)
-
-
-__all__ = ["Flow", "Outcome", "Place", "Planner", "TooLargeError", "by_argument", "inputs_of"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -71,7 +72,7 @@ class Substitution:
             return text
         try:
             expression = parse(DOLLAR.sub(r"\1", text))
-            value = expression.evaluate(self.number, {"min": min, "max": max, "floor": int, "round": round})
+            value = expression.evaluate(self.number, {"min": min, "max": max, "floor": math.floor, "round": round})
         except ExpressionError as error:
             raise RuleError(f"cannot work out `{text}`: {error}") from None
         except KeyError as error:
@@ -83,7 +84,8 @@ class Substitution:
     def named(self, name: str) -> Any:
         """What `$name` stands for."""
         if name not in self.values:
-            raise RuleError(f"uses `${name}`, which nothing here defines{hint(name, self.values)}")
+            names = [f"${known}" for known in self.values]
+            raise RuleError(f"uses `${name}`, which nothing here defines{hint(f'${name}', names)}")
         return self.values[name]
 
     def number(self, name: str) -> float:
