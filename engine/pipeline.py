@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,17 +179,35 @@ def _reopen(path: Path, device: str, workers: int | None, progress: Progress) ->
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
-    environment = json.loads(directory.environment.read_text(encoding="utf-8"))
-    dataset = _prepare(experiment, Path(environment["prepared"]), workers, progress)
-    trained_on = json.loads(directory.contract.read_text(encoding="utf-8"))
-    differing = [key for key, value in dataset.contract().items() if trained_on.get(key) != value]
+    dataset = _trained_on(directory, experiment, workers, progress)
+    return Job(experiment, plan, dataset, directory, resolve_device(device), progress)
+
+
+def _trained_on(
+    directory: RunDirectory, experiment: Experiment, workers: int | None, progress: Progress
+) -> PreparedDataset:
+    """The prepared data of a run: as they are if they are still the same, else prepared again from the files.
+
+    Raises:
+        DataError: they have become others.
+    """
+    from engine.data.store import PreparedDataset
+
+    folder = Path(json.loads(directory.environment.read_text(encoding="utf-8"))["prepared"])
+    contract = json.loads(directory.contract.read_text(encoding="utf-8"))
+    with suppress(DataError):
+        dataset = PreparedDataset.open(folder)
+        if dataset.contract() == contract and dataset.is_complete():
+            return dataset
+    dataset = _prepare(experiment, folder, workers, progress)
+    differing = [key for key, value in dataset.contract().items() if contract.get(key) != value]
     if differing:
         message = (
             f"{directory.path} was trained on other data than {dataset.path} holds now: "
             f"{', '.join(differing)} differ; put the files back as they were, or start a new run"
         )
         raise DataError(message)
-    return Job(experiment, plan, dataset, directory, resolve_device(device), progress)
+    return dataset
 
 
 def _prepare(experiment: Experiment, folder: Path, workers: int | None, progress: Progress) -> PreparedDataset:
@@ -210,7 +229,7 @@ def _stages(job: Job, resume: bool) -> Outcome:
     stages: list[tuple[str, Callable[[], list[str]]]] = [
         ("train", lambda: _train(job, resume)),
         ("evaluate", lambda: _evaluate(job)),
-        ("export", lambda: _export(job.experiment, trained_network(job.plan, job.run, job.experiment.seed), job.run)),
+        ("export", lambda: _export_trained(job)),
     ]
     done: dict[str, list[str]] = {}
     if resume and job.run.stages.is_file():
@@ -234,9 +253,17 @@ def _train(job: Job, resume: bool) -> list[str]:
 def _evaluate(job: Job) -> list[str]:
     from engine.evaluation.stage import evaluate_run
 
+    job.progress.say("evaluating")
     network = trained_network(job.plan, job.run, job.experiment.seed).to(job.device)
     headline = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
     return [*headline, f"report {job.run.report}"]
+
+
+def _export_trained(job: Job) -> list[str]:
+    if not job.experiment.export:
+        return []
+    job.progress.say("exporting")
+    return _export(job.experiment, trained_network(job.plan, job.run, job.experiment.seed), job.run)
 
 
 def _export(experiment: Experiment, network: Network, directory: RunDirectory) -> list[str]:

@@ -52,17 +52,22 @@ def test_resuming_a_finished_run_changes_nothing(engine: Engine, finished_run: P
     assert all(after[path] == time for path, time in before.items())
 
 
-def test_a_run_does_not_go_on_with_other_data(engine: Engine, finished_run: Path, workspace: Path) -> None:
-    moved = workspace / "bib.kept"
-    source = workspace / "data" / "calratio" / "bib.root"
+def test_a_run_needs_its_prepared_data_or_the_same_files(engine: Engine, finished_run: Path, workspace: Path) -> None:
+    prepared, kept = workspace / "prepared", workspace / "prepared-kept"
+    source, moved = workspace / "data" / "calratio" / "bib.root", workspace / "bib.kept"
     shutil.move(source, moved)
-    shutil.copyfile(workspace / "data" / "calratio" / "qcd.root", source)
     try:
-        result = engine("resume", finished_run, "--device", "cpu")
+        without_file = engine("evaluate", finished_run, "--device", "cpu")
+        shutil.move(prepared, kept)
+        shutil.copyfile(workspace / "data" / "calratio" / "qcd.root", source)
+        other_data = engine("resume", finished_run, "--device", "cpu")
     finally:
         shutil.move(moved, source)
-    assert result.exit_code == 3
-    assert "bib.root" in result.output or "other data" in result.output
+        shutil.rmtree(prepared, ignore_errors=True)
+        shutil.move(kept, prepared)
+    assert without_file.exit_code == 0, without_file.output
+    assert other_data.exit_code == 3
+    assert "was trained on other data" in other_data.output
 
 
 @pytest.mark.parametrize("ending", ["root", "parquet", "h5"])
