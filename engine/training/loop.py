@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -79,8 +80,8 @@ class Loop:
         if self.finished:
             return
         streams = list(self.training.streams.values())
-        batches = device_batches(self.dataset, streams, self.seed, self.position.step, self.device)
-        with StopRequest() as stop:
+        ahead = device_batches(self.dataset, streams, self.seed, self.position.step, self.device)
+        with closing(ahead) as batches, StopRequest() as stop:
             while not self.finished:
                 begin = time.monotonic()
                 self.train_epoch(batches, stop)
@@ -242,7 +243,8 @@ class Loop:
     def failure(self, step: int, row: np.ndarray[Any, np.dtype[np.float64]]) -> TrainingError:
         """The error for an iteration (counted from 0) whose losses are not finite; its batches are read once more."""
         streams = list(self.training.streams.values())
-        batches = next(device_batches(self.dataset, streams, self.seed, step, torch.device("cpu")))
+        with closing(device_batches(self.dataset, streams, self.seed, step, torch.device("cpu"))) as ahead:
+            batches = next(ahead)
         values = dict(zip(self.names, row.tolist(), strict=True))
         features = {name: each["features"] for name, each in self.dataset.manifest["inputs"].items()}
         saved = checkpoint.find(self.checkpoints)

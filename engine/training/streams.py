@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,7 +35,7 @@ def iteration_length(training: TrainingSpec, dataset: PreparedDataset) -> int:
 
 def device_batches(
     dataset: PreparedDataset, streams: Sequence[StreamSpec], seed: int, start_step: int, device: torch.device
-) -> Iterator[Mapping[str, Batch]]:
+) -> Generator[Mapping[str, Batch]]:
     """The endless sequence of iterations' batches from one iteration (counted from 0) on.
 
     On CUDA the copies run on a stream of their own, beside the computation of the iteration before.

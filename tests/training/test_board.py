@@ -70,8 +70,8 @@ def test_a_resumed_run_hides_the_steps_that_are_done_again(toy: Any) -> None:
     state = toy.run("board-resumed").tensorboard
     from engine.training.board import TensorBoard
 
-    lost = TensorBoard(state, "", 23)
-    lost.scalars({"step": 25, "train.tagging": 99.0})
+    lost = TensorBoard(state, "", 13)
+    lost.scalars({"step": 15, "train.tagging": 99.0})
     lost.close()
     toy.train("board-resumed", resume=True)
     values = [event.value for event in events(state).Scalars("train/tagging")]
@@ -97,7 +97,7 @@ def test_results_are_hyperparameters_with_final_metrics_and_images(run: Any, toy
 
     Image.new("RGB", (8, 4), (255, 0, 0)).save(tmp_path / "roc.png")
     experiment = toy.load()[0]
-    record_results(run.tensorboard, experiment, {"roc.auc": 0.75}, {"roc": tmp_path / "roc.png"}, 46)
+    record_results(run.tensorboard, experiment, {"roc.auc": 0.75}, {"roc": tmp_path / "roc.png"}, 26)
     found = events(run.tensorboard)
     assert found.Tags()["images"] == ["plots/roc"]
     assert found.Images("plots/roc")[0].width == 8
@@ -105,7 +105,7 @@ def test_results_are_hyperparameters_with_final_metrics_and_images(run: Any, toy
     content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     start = HParamsPluginData.FromString(content).session_start_info
     assert start.hparams["updates.1.optimizer.nadam.lr"].number_value == 5e-3
-    assert start.hparams["streams.main.batch"].number_value == 32
+    assert start.hparams["streams.main.batch"].number_value == 40
     metric = HParamsPluginData.FromString(found.SummaryMetadata("_hparams_/experiment").plugin_data.content)
     assert [each.name.tag for each in metric.experiment.metric_infos] == ["final/roc.auc"]
     assert [path.is_file() for path in run.tensorboard.iterdir()].count(False) == 0, "no run beside this one"

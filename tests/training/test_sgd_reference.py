@@ -23,6 +23,7 @@ from engine.training.objectives import make_objectives
 from engine.training.updates import Update, make_updates
 
 SGD = [f"training.updates.{number}.optimizer={{sgd: {{lr: 0.01}}}}" for number in (0, 1)]
+RAW_WEIGHTS = ["training.losses.tagging.cross_entropy.weight=weight"]
 NO_DROPOUT = [
     *(f"model.graph.{name}_summary.layers.1.dense.dropout=0" for name in ("cluster", "track", "segment")),
     *(f"model.graph.{name}_summary.layers.3.dropout=0" for name in ("cluster", "track", "segment")),
@@ -77,7 +78,7 @@ def stored(reference_data: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def network_and_updates(repository: Path, stored: dict[str, np.ndarray]) -> tuple[Network, list[Update]]:
-    experiment = load_experiment(repository / "specs" / "calratio.yaml", [*SGD, *NO_DROPOUT])
+    experiment = load_experiment(repository / "specs" / "calratio.yaml", [*SGD, *RAW_WEIGHTS, *NO_DROPOUT])
     plan = plan_network(experiment.model, input_types(experiment.data), experiment.conventions)
     network = build_network(plan, experiment.seed)
     network.load_state_dict({name: torch.tensor(value.copy()) for name, value in translated(at(stored, 0)).items()})

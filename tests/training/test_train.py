@@ -16,6 +16,7 @@ from engine.training import checkpoint
 from engine.training.logs import read_log
 
 ONE_EPOCH = ["training.epochs=1"]
+FAST = ["training.updates.1.schedule=null", "training.updates.1.optimizer.nadam.lr=0.02"]
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,7 @@ def trained(toy: Any) -> tuple[Any, Any]:
 
 
 def test_the_network_learns(toy: Any) -> None:
-    fast = ["training.epochs=6", "training.updates.1.schedule=null", "training.updates.1.optimizer.nadam.lr=0.02"]
-    toy.train("learns", fast)
+    toy.train("learns", ["training.epochs=6", *FAST])
     lines = read_log(toy.run("learns").metrics_log)
     assert lines[-1]["validation.tagging"] < 0.9 * lines[0]["train.tagging"]
     assert lines[-1]["validation.tagging.auc"] > 0.7
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(toy: Any) -
 
 def test_the_summary_says_what_came_of_it(trained: tuple[Any, Any]) -> None:
     summary, run = trained
-    assert (summary.epochs, summary.steps, summary.stopped_early) == (2, 46, False)
+    assert (summary.epochs, summary.steps, summary.stopped_early) == (2, 26, False)
     lines = read_log(run.metrics_log)
     best = min(lines, key=lambda line: line["validation.tagging"])
     assert summary.best_epoch == best["epoch"]
@@ -94,7 +94,7 @@ def test_early_stopping_ends_the_training(toy: Any) -> None:
 
 
 def test_the_best_checkpoint_is_that_of_the_best_epoch(toy: Any) -> None:
-    summary = toy.train("worse", ["training.best={metric: train.tagging, mode: max}"])
+    summary = toy.train("worse", ["training.best={metric: train.tagging, mode: max}", *FAST])
     assert summary.best_epoch == 1
     assert checkpoint.load_state(summary.best)["epoch"] == 1
     assert checkpoint.load_state(summary.last)["epoch"] == 3
@@ -153,7 +153,7 @@ def test_a_row_that_is_not_finite_is_found_and_the_last_good_checkpoint_named(
         def __iter__(self) -> Any:
             for batches in self.loader:
                 self.step += 1
-                if self.step == 10:
+                if self.step == 8:
                     batches["main"].inputs["event"][3, 1] = float("inf")
                 yield batches
 
@@ -161,10 +161,10 @@ def test_a_row_that_is_not_finite_is_found_and_the_last_good_checkpoint_named(
     with pytest.raises(TrainingError) as raised:
         toy.train("broken")
     first, second, third = str(raised.value).splitlines()
-    assert first.startswith("the loss is not finite at step 10 (epoch 1): ")
+    assert first.startswith("the loss is not finite at step 8 (epoch 1): ")
     assert second.startswith("values that are not finite stand in main: event.v ")
-    assert second.endswith("(1 of 32 not finite)")
-    assert third.startswith(f"the last good checkpoint is {toy.run('broken').checkpoints}/step-00000007; ")
+    assert second.endswith("(1 of 40 not finite)")
+    assert third.startswith(f"the last good checkpoint is {toy.run('broken').checkpoints}/step-00000005; ")
 
 
 def test_a_sample_without_the_target_is_refused(toy: Any) -> None:
@@ -221,7 +221,7 @@ def test_the_log_shows_progress_without_a_terminal(toy: Any) -> None:
     told = io.StringIO()
     toy.train("told", ONE_EPOCH, told=told)
     lines = told.getvalue().splitlines()
-    assert lines[0].startswith("epoch 1/1: 23/23 steps (100 %)")
+    assert lines[0].startswith("epoch 1/1: 13/13 steps (100 %)")
     assert "rows/s" in lines[0]
     assert lines[1].startswith("epoch 1: validation.tagging ")
     assert lines[1].endswith("(best so far)")

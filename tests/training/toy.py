@@ -6,6 +6,7 @@ As a program it trains the experiment in child processes that are killed at rand
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import random
@@ -61,11 +62,11 @@ model:
       layers: [batch_norm, dense: {units: 8, activation: tanh}, dense: {units: 1, activation: sigmoid}]
 training:
   epochs: 3
-  checkpoint_every: 7
-  log_every: 5
+  checkpoint_every: 5
+  log_every: 4
   streams:
-    main: {samples: [signal, background], batch: 32}
-    control: {samples: [background], batch: 16}
+    main: {samples: [signal, background], batch: 40}
+    control: {samples: [background], batch: 20}
   losses:
     tagging: {cross_entropy: {of: class, target: label, stream: main, weight: weight}}
     confusion: {binary_cross_entropy: {of: origin, target: origin, stream: control}}
@@ -80,7 +81,7 @@ training:
 """
 
 
-def write_files(directory: Path, rows: int = 450) -> Path:
+def write_files(directory: Path, rows: int = 300) -> Path:
     """The files of the experiment and its spec; returns the path of the spec."""
     random = np.random.default_rng(11)
     for number, (name, shift) in enumerate((("background", 0.0), ("signal", 1.0))):
@@ -157,9 +158,8 @@ def _kill_later(delay: float) -> None:
 def main(directory: str, kills: str, seed: str) -> None:
     toy, chance = Toy(Path(directory)), random.Random(int(seed))
     toy.load()  # prepared and imported once; the children start from here
-    import engine.training.train
-
-    del engine
+    for name in ("engine.training.train", "torch.utils.tensorboard"):
+        importlib.import_module(name)
     begin = time.monotonic()
     if killed(toy, "undisturbed", None):
         sys.exit("the undisturbed training failed")
