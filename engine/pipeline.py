@@ -251,12 +251,16 @@ def _train(job: Job, resume: bool) -> list[str]:
 
 
 def _evaluate(job: Job) -> list[str]:
-    from engine.evaluation.stage import evaluate_run
+    from engine.evaluation.history import read_history
+    from engine.evaluation.stage import evaluate_run, headline_lines
+    from engine.training.board import record_results
 
     job.progress.say("evaluating")
     network = trained_network(job.plan, job.run, job.experiment.seed).to(job.device)
-    headline = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
-    return [*headline, f"report {job.run.report}"]
+    result = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
+    steps = read_history(job.run.metrics_log).steps
+    record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
+    return [*headline_lines(result), f"report {job.run.report}"]
 
 
 def _export_trained(job: Job) -> list[str]:

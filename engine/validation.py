@@ -111,7 +111,8 @@ def _files(experiment: Experiment) -> list[str]:
         return ["files: none of them is here, so none was looked at"]
     if found.mistakes:
         raise experiment.document.error(found.mistakes)
-    return [*(f"files: {sample}" for sample in found.samples), *(f"note: {note}" for note in found.notes)]
+    files = [f"files: {sample}" for sample in found.samples]
+    return [*files, *(f"note: {note}" for note in found.notes)]
 
 
 def _unused_nodes(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:

@@ -1,4 +1,4 @@
-"""The evaluation of a trained run: the network over the split, then metrics, figures, report and TensorBoard."""
+"""The evaluation of a trained run: the network over the split, then metrics, figures and report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from engine.evaluation.choices import evaluated_outputs, trained_on
 from engine.evaluation.evaluate import Evaluation, evaluate
 from engine.evaluation.facts import collect_facts
-from engine.evaluation.history import read_history
 from engine.evaluation.predictions import predict_dataset
 
 if TYPE_CHECKING:
@@ -20,24 +19,20 @@ if TYPE_CHECKING:
 
 def evaluate_run(
     experiment: Experiment, plan: Plan, network: Network, dataset: PreparedDataset, run: RunDirectory, device: str
-) -> list[str]:
-    """Evaluate a trained network and return the headline numbers, one a line.
+) -> Evaluation:
+    """Evaluate a trained network.
 
-    The predictions are kept in the run (`predictions/<split>.arrow`), the figures and final numbers go to TensorBoard.
+    The predictions are kept in the run (`predictions/<split>.arrow`), beside metrics, figures and report.
 
     Raises:
         DataError: the prepared data cannot be read.
     """
-    from engine.training.board import record_results
-
     split = experiment.evaluation.split
     batch = experiment.training.validation_batch
     outputs = evaluated_outputs(experiment)
     predictions = predict_dataset(network, dataset, split, device, outputs, batch, trained_on(experiment))
     predictions.save(run.predictions / f"{split}.arrow")
-    result = evaluate(experiment, {split: predictions}, run, collect_facts(experiment, plan, dataset, run))
-    record_results(run.tensorboard, experiment, result.values, result.figures, read_history(run.metrics_log).steps)
-    return headline_lines(result)
+    return evaluate(experiment, {split: predictions}, run, collect_facts(experiment, plan, dataset, run))
 
 
 def headline_lines(evaluation: Evaluation) -> list[str]:

@@ -74,7 +74,7 @@ class Front(nn.Module):
         return keep_first(own, mask, key, spec.keep or 1)
 
     def _conditions(self, spec: InputSpec) -> list[Expression]:
-        conditions = []
+        conditions: list[Expression] = []
         name = spec.of
         while name in self.layout.selections:
             conditions.insert(0, self.layout.selections[name].where)

@@ -16,12 +16,9 @@ EVENTS = "200"  # instead of the thousands that the text asks for
 
 def _commands(text: str) -> list[tuple[list[str], bool]]:
     """The `engine` commands of a document, and whether each is said to fail."""
-    found = []
-    for block in re.findall(r"```sh\n(.*?)```", text, re.S):
-        for line in block.splitlines():
-            if line.startswith("engine "):
-                found.append((shlex.split(line, comments=True)[1:], line.endswith("# fails")))
-    return found
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("engine ")]
+    return [(shlex.split(line, comments=True)[1:], line.endswith("# fails")) for line in commands]
 
 
 def _follow(text: str) -> None:
