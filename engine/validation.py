@@ -116,10 +116,9 @@ def _files(experiment: Experiment) -> list[str]:
 
 
 def _unused_nodes(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
-    used = [loss.of for loss in experiment.training.losses.values()]
-    for choice in (*experiment.evaluation.metrics, *experiment.evaluation.plots):
-        of = choice.options.get("of")
-        used += [of] if isinstance(of, str) else []
+    from engine.evaluation.choices import evaluated_outputs
+
+    used = [*(loss.of for loss in experiment.training.losses.values()), *evaluated_outputs(experiment)]
     for exporter in experiment.export:
         used += exporter.options.get("outputs") or []
     for name in plan.unused(used):
