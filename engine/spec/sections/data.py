@@ -14,7 +14,10 @@ Scalar = int | float | str | bool
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """A field of a collection: a branch of the file (`{i}` in it: one branch a slot of a wide table) or an expression of branches."""
+    """A field of a collection: a branch of the file, or an expression of branches.
+
+    `{i}` in a branch name: one branch a slot of a wide table.
+    """
 
     name: str
     branch: str | None

@@ -11,7 +11,10 @@ from engine.errors import Path
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer: the block's name and its parameters as written; `$name` not yet replaced, {"": 0.2} for `dropout: 0.2`."""
+    """One layer: the block's name and its parameters as written; `$name` not yet replaced.
+
+    The parameter of a bare value has the name "": {"": 0.2} for `dropout: 0.2`.
+    """
 
     block: str
     parameters: Mapping[str, Any]
@@ -20,7 +23,7 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """Where a node's input comes from: a data input, another node (`vertex.position`: one of its outputs) or a nested chain.
+    """Where a node's input comes from: a data input, another node (`vertex.position`: one of its outputs), a chain.
 
     `name` is the input's or node's name; `layers` are applied to it first (`{from: pdg, layers: [...]}`);
     `select` picks features by name or index; `argument` is the block's named input that it feeds (`{tracks: perigee}`);
