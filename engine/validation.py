@@ -11,7 +11,6 @@ from engine.errors import Mistake
 if TYPE_CHECKING:
     from engine.graph.planned import Plan
     from engine.spec.experiment import Experiment
-    from engine.spec.sections import LossSpec, TargetSpec
 
 
 def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan]:
@@ -23,13 +22,14 @@ def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan
     from engine.graph.plan import input_types, plan_network
     from engine.graph.types import PlanError
     from engine.spec.load import load_experiment
+    from engine.training.checks import check_losses
 
     experiment = load_experiment(path, overrides)
     try:
         plan = plan_network(experiment.model, input_types(experiment.data), experiment.conventions)
     except PlanError as error:
         raise experiment.document.error(error.mistakes) from None
-    mistakes = [*_unused_nodes(experiment, plan), *_unfit_losses(experiment, plan)]
+    mistakes = [*_unused_nodes(experiment, plan), *check_losses(experiment, plan)]
     if mistakes:
         raise experiment.document.error(mistakes)
     return experiment, plan
@@ -124,26 +124,3 @@ def _unused_nodes(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
     for name in plan.unused(used):
         message = f"nothing uses the node `{name}`: no loss, metric, exporter or other node; remove it or use it"
         yield Mistake(("model", "graph", name), message)
-
-
-def _unfit_losses(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
-    """Losses whose output has another size than their target."""
-    for loss in experiment.training.losses.values():
-        target = experiment.data.targets.get(loss.target)
-        output = plan.outputs.get(loss.of)
-        if target is None or output is None:
-            continue
-        wanted = _outputs_wanted(loss, target)
-        if wanted is not None and output.shape != (wanted,):
-            needs = f"{wanted} value{'s' if wanted != 1 else ''} a row"
-            message = f"`{loss.of}` gives {output}, but {loss.kind} with the target `{loss.target}` needs {needs}"
-            yield Mistake((*loss.path, loss.kind, "of"), message)
-
-
-def _outputs_wanted(loss: LossSpec, target: TargetSpec) -> int | None:
-    """Numbers that the loss compares with one target; None where the loss says nothing of it."""
-    if loss.kind == "cross_entropy":
-        return len(target.classes)
-    if loss.kind == "binary_cross_entropy" or not target.classes:
-        return 1
-    return None
