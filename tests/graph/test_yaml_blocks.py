@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from engine.graph.describe import descriptions, library
 from engine.graph.network import Network
 from engine.graph.plan import Plan
 from engine.graph.types import TensorType
+from engine.spec.load import load_text
 from engine.spec.resources import folder
 
 MakeNetwork = Callable[..., Network]
@@ -257,6 +259,15 @@ def test_parallel_branches_and_repetitions(make_plan: MakePlan) -> None:
     assert node.type.shape == (4,)
     assert node.trainable == sum(4 * (6 * k + 1) for k in (1, 3, 5)) + (12 + 1) * 8 + (8 + 1) * 4
     assert node.layers == "3 branches [conv1d 4 x 1; mean_pool]; concat features; dense 8 relu; dense 4 tanh"
+
+
+def test_the_library_passes_the_schema_when_it_is_included(repository: Path) -> None:
+    files = sorted(
+        path.relative_to(repository / "specs").as_posix() for path in (repository / "specs/blocks").glob("*")
+    )
+    text = f"include: [calratio.yaml, {', '.join(files)}]\nname: with_library\n"
+    experiment = load_text(text, beside=repository / "specs")
+    assert len(experiment.model.blocks) >= 9
 
 
 def test_every_block_of_the_library_is_described_and_builds(make_network: MakeNetwork) -> None:
