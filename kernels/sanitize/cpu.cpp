@@ -20,22 +20,22 @@ namespace {
 
 constexpr int64_t BLOCK = 512;      // elements of a block: its parameters stay in the first-level cache
 constexpr int64_t STRIP = 256;      // logarithms computed together
-constexpr int64_t LANES = 16;       // the widest vector
+constexpr int LANES = 16;           // the widest vector
 constexpr int64_t TILE = 32 * 1024; // output elements between load and transform: 128 KiB, well inside the second-level cache
 constexpr int64_t SCRATCH = 4096;
 constexpr int64_t LONG_RUN = 32;    // mean length of a run of logarithms from which computing in place is faster
 
-// The parameters of consecutive elements.
-struct Affine {
-    std::vector<uint32_t> keep;  // bits of x that stay: all, or all but the sign
-    std::vector<float> low, high, scale, offset, fill;
+// The parameters of LANES consecutive elements: one stream of memory, read once a block.
+struct alignas(64) Affine {
+    uint32_t keep[LANES];  // bits of x that stay: all, or all but the sign
+    float low[LANES], high[LANES], scale[LANES], offset[LANES], fill[LANES];
 };
 
 struct Logarithms {
-    std::vector<int32_t> at;     // element of the block
-    std::vector<uint32_t> keep;  // this and the next two: LANES longer than `at`
-    std::vector<float> low, high;
-    std::vector<int64_t> runs;  // where in `at` each run of consecutive elements begins, and the end of the last
+    std::vector<int32_t> at;       // element of the block
+    std::vector<uint32_t> keep;    // this and the next: LANES longer than `at`
+    std::vector<float> minus_one;  // what the logarithm of 1 + x is at -1, after the clip
+    std::vector<int64_t> runs;     // where in `at` each run of consecutive elements begins, and the end of the last
     bool together = false;
 };
 
@@ -50,7 +50,7 @@ struct EnginePlan {
     int64_t features, width, block;  // block: objects of a block
     bool direct;                     // column i is feature i
     std::vector<int32_t> source;
-    Affine affine;
+    std::vector<Affine> affine;  // of a block, rounded up to whole vectors
     Logarithms logarithms;
     OneHot one_hot;
 };
@@ -58,21 +58,21 @@ struct EnginePlan {
 namespace {
 
 void add_element(EnginePlan &plan, const EngineColumns &columns, int64_t column, int32_t at) {
-    const float infinity = std::numeric_limits<float>::infinity();
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
     const uint32_t keep = columns.absolute[column] ? 0x7fffffffu : 0xffffffffu;
     const bool one_hot = columns.one_hot[column] != 0, logarithm = !one_hot && columns.log1p[column] != 0;
-    plan.affine.keep.push_back(one_hot || logarithm ? 0xffffffffu : keep);
-    plan.affine.low.push_back(one_hot ? -infinity : columns.low[column]);
-    plan.affine.high.push_back(one_hot ? infinity : columns.high[column]);
-    plan.affine.scale.push_back(one_hot ? 1.0f : columns.scale[column]);
-    plan.affine.offset.push_back(one_hot ? 0.0f : columns.offset[column]);
-    // NaN equals nothing, so that a value that is not finite belongs to no class.
-    plan.affine.fill.push_back(one_hot ? std::numeric_limits<float>::quiet_NaN() : columns.fill[column]);
+    Affine &affine = plan.affine[static_cast<size_t>(at / LANES)];
+    const int lane = static_cast<int>(at % LANES);
+    affine.keep[lane] = one_hot || logarithm ? 0xffffffffu : keep;
+    affine.low[lane] = one_hot ? -infinity : columns.low[column];
+    affine.high[lane] = one_hot ? infinity : columns.high[column];
+    affine.scale[lane] = one_hot ? 1.0f : columns.scale[column];
+    affine.offset[lane] = one_hot ? 0.0f : columns.offset[column];
+    affine.fill[lane] = one_hot ? nan : columns.fill[column];  // NaN equals nothing: a value that is not finite belongs to no class
     if (logarithm) {
         plan.logarithms.at.push_back(at);
         plan.logarithms.keep.push_back(keep);
-        plan.logarithms.low.push_back(columns.low[column]);
-        plan.logarithms.high.push_back(columns.high[column]);
+        plan.logarithms.minus_one.push_back(columns.low[column] > -infinity ? columns.low[column] : nan);
     }
     if (one_hot) {
         plan.one_hot.at.push_back(at);
@@ -82,8 +82,7 @@ void add_element(EnginePlan &plan, const EngineColumns &columns, int64_t column,
 
 void find_runs(Logarithms &logs) {
     logs.keep.resize(logs.at.size() + LANES);
-    logs.low.resize(logs.at.size() + LANES);
-    logs.high.resize(logs.at.size() + LANES);
+    logs.minus_one.resize(logs.at.size() + LANES);
     for (size_t i = 0; i < logs.at.size(); ++i)
         if (i == 0 || logs.at[i] != logs.at[i - 1] + 1) logs.runs.push_back(static_cast<int64_t>(i));
     logs.together = !logs.at.empty() && logs.at.size() >= LONG_RUN * logs.runs.size();
@@ -110,15 +109,11 @@ ENGINE_LOAD(uint16, uint16_t)
 ENGINE_LOAD(uint32, uint32_t)
 ENGINE_LOAD(uint64, uint64_t)
 
-// Logarithms and clips of `groups` whole vectors: without a remainder, which would run element by element and cost as much as the rest.
-ENGINE_CLONES void engine_transform_log_groups(float *ENGINE_RESTRICT strip, const uint32_t *ENGINE_RESTRICT keep,
-                                               const float *ENGINE_RESTRICT low, const float *ENGINE_RESTRICT high, int64_t groups) {
-    for (int64_t first = 0; first < groups * LANES; first += LANES)
-        for (int64_t i = first; i < first + LANES; ++i) {
-            const float y = engine::log1p_or_nan(float_of(bits_of(strip[i]) & keep[i]));
-            const float above = y < low[i] ? low[i] : y;  // NaN stays NaN
-            strip[i] = above > high[i] ? high[i] : above;
-        }
+// Logarithms of `groups` whole vectors: without a remainder, which would run element by element and cost as much as the rest.
+ENGINE_CLONES void engine_transform_logarithms(float *ENGINE_RESTRICT data, const uint32_t *ENGINE_RESTRICT keep,
+                                               const float *ENGINE_RESTRICT minus_one, int64_t groups) {
+    for (int64_t i = 0; i < groups * LANES; ++i)
+        data[i] = engine::log1p_or_nan(float_of(bits_of(data[i]) & keep[i]), minus_one[i]);
 }
 
 ENGINE_CLONES void engine_pick(const float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT strip) {
@@ -129,17 +124,15 @@ ENGINE_CLONES void engine_put(const float *ENGINE_RESTRICT strip, const int32_t 
     for (int64_t i = 0; i < count; ++i) data[at[i]] = strip[i];
 }
 
-ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const uint32_t *ENGINE_RESTRICT keep,
-                                           const float *ENGINE_RESTRICT low, const float *ENGINE_RESTRICT high,
-                                           const float *ENGINE_RESTRICT scale, const float *ENGINE_RESTRICT offset,
-                                           const float *ENGINE_RESTRICT fill, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        const float x = float_of(bits_of(data[i]) & keep[i]);
-        const float above = x < low[i] ? low[i] : x;
-        const float clipped = above > high[i] ? high[i] : above;
-        const float y = clipped * scale[i] + offset[i];
-        data[i] = is_finite(x) & is_finite(y) ? y : fill[i];
-    }
+ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const Affine *ENGINE_RESTRICT affine, int64_t groups) {
+    for (int64_t group = 0; group < groups; ++group, ++affine, data += LANES)
+        for (int64_t i = 0; i < LANES; ++i) {
+            const float x = float_of(bits_of(data[i]) & affine->keep[i]);
+            const float above = x < affine->low[i] ? affine->low[i] : x;
+            const float clipped = above > affine->high[i] ? affine->high[i] : above;
+            const float y = clipped * affine->scale[i] + affine->offset[i];
+            data[i] = is_finite(x) & is_finite(y) ? y : affine->fill[i];
+        }
 }
 
 extern "C" {
@@ -153,6 +146,7 @@ EnginePlan *engine_plan_create(const EngineColumns *columns) {
     plan->source.assign(columns->source, columns->source + columns->width);
     plan->direct = columns->width == columns->features;
     for (int64_t column = 0; column < columns->width; ++column) plan->direct &= columns->source[column] == column;
+    plan->affine.resize(static_cast<size_t>((plan->block * plan->width + LANES - 1) / LANES));
     for (int64_t object = 0; object < plan->block; ++object)
         for (int64_t column = 0; column < columns->width; ++column)
             add_element(*plan, *columns, column, static_cast<int32_t>(object * columns->width + column));
@@ -206,14 +200,14 @@ static void transform_strip(const Logarithms &logs, int64_t first, int64_t last,
     const int64_t count = last - first, groups = (count + LANES - 1) / LANES;
     engine_pick(out, &logs.at[first], count, strip);
     std::fill(strip + count, strip + groups * LANES, 0.0f);
-    engine_transform_log_groups(strip, &logs.keep[first], &logs.low[first], &logs.high[first], groups);
+    engine_transform_logarithms(strip, &logs.keep[first], &logs.minus_one[first], groups);
     engine_put(strip, &logs.at[first], count, out);
 }
 
 // Logarithms [first, last) of consecutive elements: whole vectors in place, the rest as a strip.
 static void transform_run(const Logarithms &logs, int64_t first, int64_t last, float *out) {
     const int64_t groups = (last - first) / LANES, rest = first + groups * LANES;
-    engine_transform_log_groups(out + logs.at[first], &logs.keep[first], &logs.low[first], &logs.high[first], groups);
+    engine_transform_logarithms(out + logs.at[first], &logs.keep[first], &logs.minus_one[first], groups);
     if (rest < last) transform_strip(logs, rest, last, out);
 }
 
@@ -226,16 +220,25 @@ static void transform_logarithms(const Logarithms &logs, int64_t count, float *o
         for (int64_t first = 0; first < count; first += STRIP) transform_strip(logs, first, std::min(first + STRIP, count), out);
 }
 
+// The first `count` elements of a block: whole vectors in place, the rest in a vector of its own.
+static void transform_affine(const std::vector<Affine> &affine, int64_t count, float *out) {
+    const int64_t groups = count / LANES, rest = count % LANES;
+    engine_transform_affine(out, affine.data(), groups);
+    if (rest == 0) return;
+    alignas(64) float last[LANES] = {};
+    std::copy_n(out + groups * LANES, rest, last);
+    engine_transform_affine(last, affine.data() + groups, 1);
+    std::copy_n(last, rest, out + groups * LANES);
+}
+
 void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out) {
-    const Affine &affine = plan->affine;
     const Logarithms &logs = plan->logarithms;
     const int64_t logs_each = static_cast<int64_t>(logs.at.size()) / plan->block;
     const int64_t classes_each = static_cast<int64_t>(plan->one_hot.at.size()) / plan->block;
     for (int64_t first = 0; first < objects; first += plan->block, out += plan->block * plan->width) {
         const int64_t count = std::min(plan->block, objects - first);
         transform_logarithms(logs, count * logs_each, out);
-        engine_transform_affine(out, affine.keep.data(), affine.low.data(), affine.high.data(), affine.scale.data(), affine.offset.data(),
-                                affine.fill.data(), count * plan->width);
+        transform_affine(plan->affine, count * plan->width, out);
         for (int64_t i = 0; i < count * classes_each; ++i) {
             float &element = out[plan->one_hot.at[i]];
             element = element == plan->one_hot.value[i] ? 1.0f : 0.0f;
