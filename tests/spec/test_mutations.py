@@ -17,7 +17,7 @@ PATH = Path(__file__).resolve().parent.parent.parent / "specs" / "calratio.yaml"
 TEXT = PATH.read_text(encoding="utf-8")
 PLAIN = load_experiment(PATH).resolved
 
-SETTINGS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
