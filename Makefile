@@ -29,8 +29,11 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What is made from the schemas: the manuals and the schema for editors. Tests hold them up to date.
 docs: install
-	$(BIN)/python -m engine.spec.docs docs/spec.md
+	$(BIN)/python -m engine.spec.docs
+	$(BIN)/python -m engine.graph.docs
+	$(BIN)/engine schema -o schemas/editor/spec.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info

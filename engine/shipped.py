@@ -6,19 +6,15 @@ import shutil
 from pathlib import Path
 
 from engine.errors import UsageError
+from engine.spec.resources import folder
 
-PACKAGE = Path(__file__).resolve().parent
-
-
-def specs_folder() -> Path:
-    """Where the shipped specs are."""
-    installed = PACKAGE / "specs"
-    return installed if installed.is_dir() else PACKAGE.parent / "specs"
+EDITOR_SCHEMA = Path("schemas", "editor", "spec.json")
+"""Where the first line of every spec finds its schema, from the folder that `specs` is in."""
 
 
 def titles() -> dict[str, str]:
     """Each shipped spec with the first sentence of the comment at its head."""
-    return {path.stem: _title(path) for path in sorted(specs_folder().glob("*.yaml"))}
+    return {path.stem: _title(path) for path in sorted(folder("specs").glob("*.yaml"))}
 
 
 def _title(path: Path) -> str:
@@ -31,23 +27,23 @@ def _title(path: Path) -> str:
     return " ".join(comments).strip().split(". ")[0].rstrip(".")
 
 
-def copy(name: str, folder: Path) -> Path:
-    """Copy a shipped spec into `folder`, and the schema beside it for editors; an existing file is never overwritten.
+def copy(name: str, target_folder: Path) -> Path:
+    """Copy a shipped spec into a folder, and the schema beside it for editors; an existing file is never overwritten.
 
     Raises:
         UsageError: no such spec, or the file is there already.
     """
-    source = specs_folder() / f"{name}.yaml"
+    source = folder("specs") / f"{name}.yaml"
     if not source.is_file():
         message = f"there is no shipped spec {name!r}; there are {', '.join(titles())}"
         raise UsageError(message)
-    target = folder / source.name
+    target = target_folder / source.name
     if target.exists():
         message = f"{target} is there already; move it away, or name another folder with -o"
         raise UsageError(message)
-    folder.mkdir(parents=True, exist_ok=True)
+    target_folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    _write_schema(folder.absolute().parent / "schemas" / "experiment.json")
+    _write_schema(target_folder.absolute().parent / EDITOR_SCHEMA)
     return target
 
 

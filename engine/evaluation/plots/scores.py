@@ -121,8 +121,8 @@ def finish_panel(axes: Axes, histograms: list[Histogram], log: bool, normalise: 
     axes.set_xlim(0, 1)
     axes.set_ylabel("Fraction per bin" if normalise else "Sum of weights per bin")
     if log:
+        axes.set_ylim(lowest, 1.5 * highest)  # first: a logarithmic axis over nothing positive warns
         axes.set_yscale("log")
-        axes.set_ylim(lowest, 1.5 * highest)
     else:
         axes.set_ylim(0, 1.05 * highest)
     legend_above(axes)
