@@ -7,12 +7,10 @@ from typing import Any
 
 from engine.errors import Path
 from engine.spec.defaults import complete
-from engine.spec.sections import BlockParameter, BlockSpec, LayerSpec, ModelSpec, NodeSpec, SourceSpec
+from engine.spec.layers import read_layers
+from engine.spec.sections import BlockParameter, BlockSpec, ModelSpec, NodeSpec, SourceSpec
 
 Plain = Mapping[str, Any]
-
-BARE = ""
-"""The parameter name of a bare value (`dropout: 0.2`): the block says which parameter it stands for."""
 
 
 def build_model(model: Plain, blocks: Plain) -> ModelSpec:
@@ -22,25 +20,8 @@ def build_model(model: Plain, blocks: Plain) -> ModelSpec:
 
 
 def _node(name: str, value: Plain, path: Path) -> NodeSpec:
-    return NodeSpec(name, _sources(value.get("from"), (*path, "from")), _layers(value, path), path)
-
-
-def _layers(value: Plain, path: Path) -> tuple[LayerSpec, ...]:
-    layers = value.get("layers", [])
-    if isinstance(layers, list):
-        return tuple(_layer(layer, (*path, "layers", index)) for index, layer in enumerate(layers))
-    return (_layer(layers, (*path, "layers")),)
-
-
-def _layer(value: str | Plain, path: Path) -> LayerSpec:
-    if isinstance(value, str):
-        return LayerSpec(value, {}, path)
-    block, parameters = next(iter(value.items()))
-    if parameters is None:
-        parameters = {}
-    elif not isinstance(parameters, dict):
-        parameters = {BARE: parameters}
-    return LayerSpec(block, parameters, (*path, block))
+    layers = read_layers(value.get("layers"), (*path, "layers"))
+    return NodeSpec(name, _sources(value.get("from"), (*path, "from")), layers, path)
 
 
 def _sources(value: Any, path: Path) -> tuple[SourceSpec, ...]:
@@ -61,7 +42,7 @@ def _source(value: str | Plain, argument: str | None, path: Path) -> SourceSpec:
     select = value.get("select", [])
     return SourceSpec(
         name=value["broadcast"] if broadcast else value["from"],
-        layers=_layers(value, path),
+        layers=read_layers(value.get("layers"), (*path, "layers")),
         select=tuple(select) if isinstance(select, list) else (select,),
         argument=argument,
         path=path,

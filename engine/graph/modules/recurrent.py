@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -72,7 +76,8 @@ class Lstm(Recurrent):
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
         zeros = x.new_zeros(1, x.shape[0], self.units)
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        states, last, _ = torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, self.training, False, True)
+        with quiet(x):
+            states, last, _ = torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, self.training, False, True)
         return states, last[0]
 
 
@@ -92,8 +97,22 @@ class Gru(Recurrent):
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
         zeros = x.new_zeros(1, x.shape[0], self.units)
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        states, last = torch.gru(x, zeros, weights, True, 1, 0.0, self.training, False, True)
+        with quiet(x):
+            states, last = torch.gru(x, zeros, weights, True, 1, 0.0, self.training, False, True)
         return states, last[0]
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No word of cuDNN's copying a few thousand weights into one piece at each call, which costs next to nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        yield
+
+
+def quiet(x: Tensor) -> AbstractContextManager[None]:
+    """The context in which a recurrent kernel runs on the device of `x`."""
+    return silenced() if x.is_cuda else nullcontext()
 
 
 def recurrent_start(kind: str, features: int, units: int, gates: int) -> Start:
