@@ -103,14 +103,16 @@ class MappedRows(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return int(self.starts[-1])
 
     def __getitem__(self, index: int | list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = np.atleast_1d(index)
+        if isinstance(index, int):
+            number = int(np.searchsorted(self.starts, index, side="right")) - 1
+            return torch.from_numpy(self.values[number][index - self.starts[number]].copy()), torch.tensor(index % 3)
+        rows = np.asarray(index)
         segment = np.searchsorted(self.starts, rows, side="right") - 1
         result = np.empty((len(rows), FEATURES), np.float32)
         for number in np.unique(segment):
             here = segment == number
             result[here] = self.values[number][rows[here] - self.starts[number]]
-        values = torch.from_numpy(result)
-        return (values[0] if isinstance(index, int) else values), torch.from_numpy(rows % 3)
+        return torch.from_numpy(result), torch.from_numpy(rows % 3)
 
 
 def data_loader(folder: Path, batch: int, workers: int, whole_batches: bool, seconds: float) -> float:
