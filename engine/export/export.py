@@ -14,11 +14,11 @@ from torch import Tensor
 from engine.data.readers.base import open_reader
 from engine.data.rows import make_rows
 from engine.data.sources import find_sources
-from engine.errors import DataError
+from engine.errors import DataError, ExportError
 from engine.export.check import Agreement, Array, compare
 from engine.export.deployed import Deployed
 from engine.export.front import Front
-from engine.export.onnx import run_onnx, write_onnx
+from engine.export.onnx import run_onnx, write_exported, write_traced
 from engine.export.predict import Scorer, contract_transforms, prediction_chunks, prediction_layout
 from engine.export.raw import RawInputs, raw_inputs
 from engine.export.raw_table import raw_tensors
@@ -67,8 +67,12 @@ def _onnx(
     deployed, raw = deployed_network(experiment, network, chosen, contract)
     path = run.export / f"{options['name']}.onnx"
     facts = _facts(experiment, raw, chosen, contract)
-    write_onnx(deployed, path, facts, options["opset"])
-    agreement = check_export(experiment, deployed, path, contract, options["tolerance"])
+    try:
+        write_traced(deployed, path, facts, options["opset"])
+        agreement = check_export(experiment, deployed, path, contract, options["tolerance"])
+    except ExportError:
+        write_exported(deployed, path, facts, options["opset"])
+        agreement = check_export(experiment, deployed, path, contract, options["tolerance"])
     write_json(path.with_suffix(".json"), {**facts, "check": vars(agreement)})
     return path, agreement
 

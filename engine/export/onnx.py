@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from engine.export.deployed import Deployed
 from engine.export.raw import RawInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @contextmanager
@@ -49,8 +50,11 @@ def example(raw: RawInputs, rows: int = 2, objects: int = 3) -> dict[str, Tensor
     return tensors
 
 
-def write_onnx(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: int) -> None:
-    """Write the network to `path`, complete or not at all.
+def write_traced(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: int) -> None:
+    """Write the network to `path` by tracing it, complete or not at all: a second where `write_exported` takes thirty.
+
+    Tracing takes the shapes of its example for granted where a module computes with them in Python; the check that
+    follows every export, on rows of other shapes, would show it.
 
     Args:
         deployed: the network in inference mode, on the CPU.
@@ -59,24 +63,51 @@ def write_onnx(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: 
         opset: version of the ONNX operator set.
 
     Raises:
+        ExportError: an operation of the network cannot be traced into ONNX.
+    """
+    tensors = example(deployed.raw)
+    axes = {name: {0: "rows", **objects} for name, objects in _object_axes(deployed.raw, str).items()}
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with _quiet(), torch.no_grad():
+            torch.onnx.export(
+                deployed,
+                tuple(tensors.values()),
+                temporary,
+                dynamo=False,
+                input_names=list(tensors),
+                output_names=list(deployed.outputs),
+                dynamic_axes={**axes, **{name: {0: "rows"} for name in deployed.outputs}},
+                opset_version=opset,
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
+        temporary.unlink(missing_ok=True)
+        message = f"the network cannot be traced: {_reason(error)}"
+        raise ExportError(message) from error
+    model = onnx.load(temporary)
+    onnx.helper.set_model_props(model, {"engine": json.dumps(facts, sort_keys=True)})
+    onnx.save(model, temporary)
+    temporary.replace(path)
+
+
+def write_exported(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: int) -> None:
+    """Write the network to `path` through torch.export, which knows every operation of torch; slow.
+
+    Arguments as those of `write_traced`.
+
+    Raises:
         ExportError: an operation of the network has no ONNX form.
     """
     tensors = example(deployed.raw)
     rows = torch.export.Dim("rows", min=1)
-    axes: list[dict[int, Any]] = []
-    for name in deployed.raw.names:
-        collection = name.removesuffix("_mask")
-        dynamic = {0: rows}
-        if collection in deployed.raw.objects:
-            dynamic[1] = torch.export.Dim(f"n_{collection}", min=1)
-        axes.append(dynamic)
+    axes = _object_axes(deployed.raw, lambda name: torch.export.Dim(name, min=1))
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 deployed,
                 tuple(tensors.values()),
                 dynamo=True,
-                dynamic_shapes=(tuple(axes),),
+                dynamic_shapes=(tuple({0: rows, **objects} for objects in axes.values()),),
                 input_names=list(tensors),
                 output_names=list(deployed.outputs),
                 opset_version=opset,
@@ -92,6 +123,13 @@ def write_onnx(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: 
     temporary = path.with_name(f".{path.name}")
     program.save(temporary)
     temporary.replace(path)
+
+
+def _object_axes(raw: RawInputs, named: Callable[[str], Any]) -> dict[str, dict[int, Any]]:
+    """For each tensor the axis that counts objects, if it has one; a collection and its mask share the name."""
+    names = {name: named(f"n_{name}") for name in raw.objects}
+    collections = {name: name.removesuffix("_mask") for name in raw.names}
+    return {name: {1: names[base]} if base in names else {} for name, base in collections.items()}
 
 
 def _reason(error: BaseException) -> str:

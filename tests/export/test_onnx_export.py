@@ -14,7 +14,7 @@ import torch
 from engine.errors import ExportError
 from engine.export.check import compare
 from engine.export.export import deployed_network, export_run
-from engine.export.onnx import example, run_onnx
+from engine.export.onnx import example, run_onnx, write_exported
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,18 @@ def test_the_file_says_what_it_wants_and_what_it_gives(exported: tuple[Path, Any
     assert beside.pop("check")["rows"] > 50
     assert facts == beside
     assert [node.op_type for node in model.graph.node].count("LSTM") == 3
+
+
+@pytest.mark.slow
+def test_the_way_through_torch_export_gives_the_same_file_content(untrained: Any, tmp_path: Path) -> None:
+    deployed, raw = deployed_network(untrained.experiment, untrained.network, ("jet_class",), untrained.contract)
+    write_exported(deployed, tmp_path / "other.onnx", {}, 18)
+    tensors = example(raw, 5, 37)
+    with torch.no_grad():
+        expected = deployed(*(tensors[name] for name in raw.names))[0].numpy()
+    np.testing.assert_allclose(
+        run_onnx(tmp_path / "other.onnx", tensors, ("jet_class",))["jet_class"], expected, atol=1e-5
+    )
 
 
 def test_a_difference_is_told_with_its_row_and_size() -> None:
