@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from engine.errors import EngineError, Interrupted
+from engine.threads import wait_politely
 
 SPEC = click.argument("spec", type=click.Path(path_type=Path))
 OVERRIDES = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a value of the spec.")
@@ -58,6 +59,7 @@ def main() -> None:
     engine run specs/calratio.yaml             prepare, train, evaluate, export
     engine predict runs/calratio/latest FILE.root -o scored.root
     """
+    wait_politely()
 
 
 @main.command()
