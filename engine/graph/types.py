@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from engine.errors import EngineError, Mistake
 
@@ -17,7 +16,6 @@ class TensorType:
         shape: sizes without the batch axis. The last one counts features; those before it count objects: `(3,)` is
             the row itself with 3 features, `(30, 12)` 30 objects of 12 features, `(30, 30, 8)` all pairs of 30 objects.
         masked: whether a mask says which objects are real; its shape is that of the object axes.
-        dtype: "integer" for codes that only `embedding` and `one_hot` can read.
         names: the names of the features where they are known (inputs of the network); a feature of several columns
             has its name several times.
         broadcast: a row that the next block is to use for each object (`{broadcast: jet}`).
@@ -25,7 +23,6 @@ class TensorType:
 
     shape: tuple[int, ...]
     masked: bool = False
-    dtype: Literal["float", "integer"] = "float"
     names: tuple[str, ...] | None = field(default=None, compare=False)
     broadcast: bool = False
 

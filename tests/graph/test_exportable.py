@@ -111,6 +111,7 @@ def check_onnx(network: Network, output: str, file: Path) -> None:
             np.testing.assert_allclose(session.run(None, feed)[0], flat(*values).numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_calratio_network_can_be_captured(repository: Path) -> None:
     check_captured(calratio(repository), "jet_class")
 
