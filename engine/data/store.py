@@ -46,8 +46,7 @@ class Segment:
 
     def column(self, name: str) -> Array:
         """A column of the file (`weight`, `split`, `target:<name>`, `column:<name>`), shape (rows,)."""
-        values: Array = self._batch.column(name).to_numpy()
-        return values
+        return as_numpy(self._batch.column(name))
 
 
 @dataclass(frozen=True)
@@ -227,6 +226,18 @@ def _views(batch: pa.RecordBatch, name: str) -> tuple[Array | None, Array]:
     column = batch.column(f"input:{name}")
     offsets = None
     if pa.types.is_large_list(column.type):
-        offsets = column.offsets.to_numpy()
+        offsets = as_numpy(column.offsets)
         column = column.values
-    return offsets, column.values.to_numpy().reshape(-1, column.type.list_size)
+    return offsets, as_numpy(column.values).reshape(-1, column.type.list_size)
+
+
+def as_numpy(array: pa.Array) -> Array:
+    """A view of an array of numbers without nulls.
+
+    Unlike `pyarrow.Array.to_numpy` it does not import pandas where that is installed, which takes half a second.
+    """
+    kind = "f" if pa.types.is_floating(array.type) else "u" if pa.types.is_unsigned_integer(array.type) else "i"
+    dtype = np.dtype(f"{kind}{array.type.bit_width // 8}")
+    if not len(array):
+        return np.empty(0, dtype)
+    return np.frombuffer(array.buffers()[1], dtype, count=len(array), offset=array.offset * dtype.itemsize)
