@@ -21,12 +21,14 @@ KERNELS = ["engine_kernels"] + [f"engine_kernels.{name}" for name in find_packag
 COMPILE = [
     "-std=c++17",
     "-O3",
+    "-g0",
     "-Wall",
     "-Wextra",
     "-fvisibility=hidden",
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-Wno-psabi",
 ]
 DEFAULT_ARCHS = "80;90"
 
@@ -104,8 +106,11 @@ class BuildNative(build_ext):
         home = cuda_home()
         if home is not None:
             self.add_cuda(ext, home)
+        from pybind11.setup_helpers import ParallelCompile
+
         try:
-            super().build_extension(ext)
+            with ParallelCompile(default=os.cpu_count() or 1):
+                super().build_extension(ext)
         except Exception as error:
             self.warn(f"the native kernels could not be built ({error}); the numba versions will be used instead")
             raise

@@ -1,0 +1,1 @@
+"""Vertex fit of charged tracks: weighted, batched, differentiable."""

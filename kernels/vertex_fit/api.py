@@ -1,0 +1,159 @@
+"""`vertex_fit`: the weighted least-squares vertex of tracks in a uniform field along z, batched and differentiable."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import ops  # noqa: F401  (registers the operators)
+from .problem import Status
+
+__all__ = ["Prior", "Status", "VertexFit", "vertex_fit"]
+
+
+class Prior(NamedTuple):
+    """What is known of the vertex before the tracks: a beam spot, a jet axis, an earlier vertex.
+
+    Attributes:
+        position: (3,), (B, 3) or (B, K, 3), mm.
+        information: the inverse covariance, (3, 3), (B, 3, 3) or (B, K, 3, 3), 1/mm^2; it may be singular (a line).
+    """
+
+    position: Tensor
+    information: Tensor
+
+    @classmethod
+    def of(cls, position: Tensor, covariance: Tensor) -> Prior:
+        """A prior from its covariance (..., 3, 3), mm^2."""
+        return cls(position, torch.linalg.inv(covariance))
+
+
+class VertexFit(NamedTuple):
+    """What a fit gives; the axis K is there if the weights had it.
+
+    Attributes:
+        vertex: (B[, K], 3), mm.
+        covariance: (B[, K], 3, 3), mm^2. By default the sandwich M^-1 (sum w^2 D^T W D) M^-1, which does not depend on
+            the scale of the weights and is calibrated for any of them.
+        chi2: (B[, K]), the weighted sum at the minimum, with the prior's term.
+        momenta: (B[, K], n, 3) or ([K,] N, 3): phi, theta (rad), rho (1/mm) of each track at the vertex; zeros where masked.
+        status: (B[, K]) int32, see `Status`.
+    """
+
+    vertex: Tensor
+    covariance: Tensor
+    chi2: Tensor
+    momenta: Tensor
+    status: Tensor
+
+
+def vertex_fit(
+    tracks: Tensor,
+    covariance: Tensor,
+    weights: Tensor,
+    mask: Tensor | None = None,
+    offsets: Tensor | None = None,
+    prior: Prior | None = None,
+    mode: Literal["exact", "ndive"] = "exact",
+    tolerance: float = 1e-8,
+    max_iterations: int | None = None,
+    *,
+    seed: Tensor | None = None,
+    sandwich: bool | None = None,
+    threads: int = 1,
+) -> VertexFit:
+    """Fit one vertex, or K vertices, to the tracks of each jet.
+
+    The tracks are helices (d0, z0, phi, theta, rho) about (0, 0, 0) in mm, rad, 1/mm: the point of closest approach is
+    (d0 sin phi, -d0 cos phi, z0), and rho > 0 turns counter-clockwise; `converters` brings other conventions here. The
+    objective is sum_i w_i r_i^T V_i^-1 r_i, with the prior's term. Gradients of vertex, covariance, chi2 and momenta
+    with respect to tracks, covariances, weights and prior come from the implicit function theorem, not from the
+    iterations. A track that is not finite, has a variance that is not positive, a weight that is negative or not
+    finite, or points along the beam, is treated as masked. A masked track is never read.
+
+    Args:
+        tracks: (B, n, 5) padded, or (N, 5) with `offsets`; float32 or float64.
+        covariance: variances (B, n, 5), (N, 5), or matrices (..., 5, 5).
+        weights: (B, n) or (B, K, n); with offsets (N,) or (K, N).
+        mask: (B, n) or (N,) bool, True for real tracks.
+        offsets: (B + 1,) int64: jet b owns the tracks from offsets[b] up to offsets[b + 1].
+        prior: what is known of the vertex.
+        mode: "exact", or "ndive" for the published fit (arXiv 2310.12804): ten iterations with approximate Jacobians,
+            covariance M^-1, variances only, and gradients of the vertex with respect to the weights alone.
+        tolerance: the fit stops where dv^T M dv of the step to come is below this, times the largest weight.
+        max_iterations: at most; 20 without it, and 10 in mode "ndive", which always does all of them.
+        seed: starting points (B, 3) or (B, K, 3); the prior's position or the origin without it. Not differentiated.
+        sandwich: False gives the covariance M^-1.
+        threads: of the processor; each takes whole jets. Results do not depend on it.
+
+    Raises:
+        ValueError: shapes, types or settings do not fit; the sentence says which.
+    """
+    ragged, single = offsets is not None, weights.dim() == tracks.dim() - 1
+    _check(tracks, covariance, weights, mask, offsets, mode, max_iterations)
+    full_weights = (weights.unsqueeze(0) if ragged else weights.unsqueeze(1)) if single else weights
+    jets = offsets.shape[0] - 1 if offsets is not None else tracks.shape[0]
+    head = (jets, full_weights.shape[0] if ragged else full_weights.shape[1])
+    position = information = None
+    if prior is not None:
+        position = _per_problem(prior.position, head, (3,), "the prior's position").to(tracks.dtype)
+        information = _per_problem(prior.information, head, (3, 3), "the prior's information").to(tracks.dtype)
+    start = None if seed is None else _per_problem(seed, head, (3,), "the seed").to(tracks.dtype)
+    ndive = mode == "ndive"
+    out = torch.ops.engine_kernels.vertex_fit(
+        tracks, covariance, full_weights, mask, offsets, position, information, start,
+        ndive, not ndive if sandwich is None else sandwich, tolerance,
+        max_iterations or (10 if ndive else 20), threads,
+    )  # fmt: skip
+    if not single:
+        return VertexFit(*out)
+    vertex, spread, chi2, momenta, status = out
+    return VertexFit(
+        vertex.squeeze(1), spread.squeeze(1), chi2.squeeze(1), momenta.squeeze(0 if ragged else 1), status.squeeze(1)
+    )
+
+
+def _per_problem(value: Tensor, head: tuple[int, int], tail: tuple[int, ...], name: str) -> Tensor:
+    """`value` with the axes (B, K, ...)."""
+    extra = value.dim() - len(tail)
+    if extra not in (0, 1, 2) or tuple(value.shape[extra:]) != tail:
+        raise ValueError(f"{name} must have the shape {list(tail)}, (B, ...) or (B, K, ...), not {list(value.shape)}")
+    if extra == 1:
+        value = value.unsqueeze(1)
+    return value.expand(*head, *tail)
+
+
+def _check(
+    tracks: Tensor,
+    covariance: Tensor,
+    weights: Tensor,
+    mask: Tensor | None,
+    offsets: Tensor | None,
+    mode: str,
+    max_iterations: int | None,
+) -> None:
+    axes = 2 if offsets is not None else 3
+    if tracks.dim() != axes or tracks.shape[-1] != 5:
+        expected = "(N, 5) with offsets" if offsets is not None else "(B, n, 5)"
+        raise ValueError(f"tracks must have the shape {expected}, not {list(tracks.shape)}")
+    if covariance.shape not in (tracks.shape, (*tracks.shape, 5)):
+        raise ValueError(f"covariance must have the shape {list(tracks.shape)} or one more 5, not {list(covariance.shape)}")
+    lead, last = tracks.shape[:-2], tracks.shape[-2]
+    if weights.dim() not in (axes - 1, axes) or weights.shape[-1] != last or (lead and weights.shape[0] != lead[0]):
+        raise ValueError(f"weights of shape {list(weights.shape)} do not fit tracks of shape {list(tracks.shape)}")
+    if mask is not None and (mask.shape != tracks.shape[:-1] or mask.dtype != torch.bool):
+        raise ValueError(f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}")
+    if offsets is not None and (offsets.dim() != 1 or offsets.dtype != torch.int64 or offsets.shape[0] < 1):
+        raise ValueError("offsets must be int64 of shape (B + 1,)")
+    if len({tracks.dtype, covariance.dtype, weights.dtype}) != 1 and not torch.is_autocast_enabled(tracks.device.type):
+        raise ValueError("tracks, covariance and weights must have one type, float32 or float64")
+    if tracks.dtype not in (torch.float32, torch.float64) and not torch.is_autocast_enabled(tracks.device.type):
+        raise ValueError(f"tracks must be float32 or float64, not {tracks.dtype}")
+    if mode not in ("exact", "ndive"):
+        raise ValueError(f"there is no mode {mode!r}; choose exact or ndive")
+    if mode == "ndive" and covariance.dim() > tracks.dim():
+        raise ValueError("mode ndive takes variances only, not matrices")
+    if max_iterations is not None and max_iterations < 1:
+        raise ValueError(f"max_iterations must be at least 1, not {max_iterations}")

@@ -1,0 +1,143 @@
+// The iteration of the vertex fit, for any lane type. `Tracks` hands out the tracks of a problem: q(i), covariance(i), weight(i),
+// momentum(i), and the linearisation of the last pass, which the C++ kernel keeps and the CUDA kernel computes again.
+#pragma once
+
+#include "mathematics.h"
+
+namespace engine {
+
+enum Status : int { converged = 0, not_converged = 1, singular = 2 };
+
+struct Settings {
+    double tolerance;
+    int max_iterations;
+    bool sandwich;
+};
+
+template <class T> struct Prior {
+    bool given = false;
+    Vector<T> position;         // in the frame of the problem, not sheared
+    Symmetric<T> information;   // in the basis b
+    // U^T P (x0 - v): the basis b takes z - t x where x counts along b1.
+    ENGINE_INLINE Vector<T> pull(const Vector<T>& v, T t) const {
+        Vector<T> d = distance(v, t);
+        return information * d;
+    }
+    ENGINE_INLINE Vector<T> distance(const Vector<T>& v, T t) const {
+        Vector<T> d{position.x - v.x, position.y - v.y, position.z - v.z};
+        d.z -= t * d.x;
+        return d;
+    }
+};
+
+template <class T> struct Fit {
+    Vector<T> vertex;
+    Symmetric<T> covariance;
+    T chi2;
+    T status;  // the value of Status as a floating-point number: one type for all lanes
+};
+
+template <class T> ENGINE_INLINE Symmetric<T> covariance_of(const Factors<T>& factors, const Symmetric<T>& spread, bool robust) {
+    Symmetric<T> inverse = factors.inverse();
+    return robust ? sandwich(inverse, spread) : inverse;
+}
+
+template <class T> ENGINE_INLINE Symmetric<T> keep(mask_t<T> mask, const Symmetric<T>& yes, const Symmetric<T>& no) {
+    return {select<T>(mask, yes.a11, no.a11), select<T>(mask, yes.a12, no.a12), select<T>(mask, yes.a13, no.a13),
+            select<T>(mask, yes.a22, no.a22), select<T>(mask, yes.a23, no.a23), select<T>(mask, yes.a33, no.a33)};
+}
+
+template <class T> ENGINE_INLINE mask_t<T> finite_matrix(const Symmetric<T>& m) { return finite(m.a11 + m.a12 + m.a13 + m.a22 + m.a23 + m.a33); }
+
+// chi2 as the published code has it: the measurement's residuals at the last (v, p), not profiled.
+template <class T, class Tracks> ENGINE_INLINE T plain_chi2(const Tracks& tracks, int n, const Vector<T>& v, T reference_t) {
+    T sum{};
+    for (int i = 0; i < n; ++i) {
+        const auto& cov = tracks.covariance(i);
+        Linear<T> f = linearise<true>(tracks.q(i), cov, v, tracks.momentum(i), reference_t);
+        sum += tracks.weight(i) * (f.e1 * f.e1 / cov.v[0] + f.e2 * f.e2 / cov.v[1] + f.e3 * f.e3 / cov.v[2] + f.e4 * f.e4 / cov.v[3] +
+                                   f.e5 * f.e5 / cov.v[4]);
+    }
+    return sum;
+}
+
+template <bool Approximate, class T, class Tracks>
+ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T heaviest, const Prior<T>& prior, const Settings& settings) {
+    constexpr bool wide = sizeof(scalar_t<T>) == 8;
+    const T zero{}, one = constant<T>(1);
+    const T parallel = constant<T>(wide ? 1e-14 : 1e-11);   // information along the jet over across it: (opening angle)^2
+    const T digits = constant<T>(wide ? 4e-15 : 2e-6);      // a pivot below this part of its element is rounding
+    const T stalled = constant<T>(wide ? 1e-18 : 1e-5);     // below this a step that no longer shrinks is rounding
+    const T limit = constant<T>(settings.tolerance) * select<T>(heaviest > zero, heaviest, one);
+    const T least = constant<T>(1e-6);                      // no better convergence than this is trusted
+    const T near = constant<T>(2e3);                        // chi2 and covariance are those of the point before the last step
+    const mask_t<T> none = zero > one, all = one > zero;
+    mask_t<T> active = all, moving = none;
+    Fit<T> out{v, {}, zero, constant<T>(not_converged)};
+    Vector<T> step{}, previous = v;
+    T last = zero;
+    for (int iteration = 0; iteration < settings.max_iterations; ++iteration) {
+        Symmetric<T> m = prior.given ? prior.information : Symmetric<T>{}, spread = m;
+        Vector<T> b = prior.given ? prior.pull(v, reference_t) : Vector<T>{};
+        T chi2 = prior.given ? dot(prior.distance(v, reference_t), b) : zero, straight{};
+        for (int i = 0; i < n; ++i) {
+            const T* q = tracks.q(i);
+            const auto& cov = tracks.covariance(i);
+            Momentum<T> p = tracks.momentum(i);
+            if (iteration > 0) {
+                Momentum<T> next = moved<Approximate>(tracks.linear(i, previous, p), q, step, p);
+                p = {select<T>(moving, next.phi, p.phi), select<T>(moving, next.theta, p.theta), select<T>(moving, next.rho, p.rho)};
+                tracks.set_momentum(i, p);
+            }
+            Linear<T> f = linearise<Approximate>(q, cov, v, p, reference_t);
+            T w = tracks.weight(i), l1, l2;
+            Symmetric<T> part = information(f);
+            f.multipliers(f.y1, f.y2, l1, l2);
+            accumulate(m, w, part);
+            accumulate(spread, w * w, part);
+            Vector<T> down = gradient<Approximate>(f, l1, l2);
+            b.x += w * down.x;
+            b.y += w * down.y;
+            b.z += w * down.z;
+            chi2 += w * (f.y1 * l1 + f.y2 * l2);
+            if (iteration == 0) {
+                T tilt = reference_t - f.t * f.c;
+                straight += w * (f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
+            }
+            tracks.keep(i, f);
+        }
+        Factors<T> factors(m);
+        mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);
+        if (iteration == 0) {
+            mask_t<T> constrained = prior.information.a11 + prior.information.a22 + prior.information.a33 > zero;
+            regular = regular & (constrained | (straight > parallel * (m.a22 + m.a33)));
+        }
+        Vector<T> d = factors.solve(b);
+        T gain = dot(b, d);
+        Symmetric<T> covariance = covariance_of(factors, spread, settings.sandwich);
+        mask_t<T> good = active & regular & finite(gain + d.x + d.y + d.z + chi2) & finite(covariance.a11 + covariance.a22 + covariance.a33);
+        out.status = select<T>(active & (regular == none), constant<T>(singular), out.status);
+        out.covariance = keep<T>(good, covariance, out.covariance);
+        out.chi2 = select<T>(good, chi2 - gain, out.chi2);
+        step = {select<T>(good, d.x, zero), select<T>(good, d.y, zero), select<T>(good, d.z, zero)};
+        previous = v;
+        v = {v.x + step.x, v.y + step.y, v.z + (step.z + reference_t * step.x)};
+        moving = good;
+        // The step just taken is still applied: what remains is the one to come, smaller by the ratio of the last two.
+        T ratio = iteration ? gain / last : one, remaining = gain * select<T>(ratio < one, select<T>(ratio > least, ratio, least), one);
+        mask_t<T> arrived = good & (((remaining < limit) & (gain < near * limit)) | ((gain < stalled * heaviest) & (gain > constant<T>(0.25) * last)));
+        if (!Approximate || iteration + 1 == settings.max_iterations) out.status = select<T>(Approximate ? good : arrived, zero, out.status);
+        active = Approximate ? good : good & (arrived == none);
+        last = gain;
+        if (!any(active)) break;
+    }
+    for (int i = 0; i < n; ++i) {
+        Momentum<T> p = tracks.momentum(i), next = moved<Approximate>(tracks.linear(i, previous, p), tracks.q(i), step, p);
+        tracks.set_momentum(i, {select<T>(moving, next.phi, p.phi), select<T>(moving, next.theta, p.theta), select<T>(moving, next.rho, p.rho)});
+    }
+    out.vertex = v;
+    if constexpr (Approximate) out.chi2 = plain_chi2(tracks, n, v, reference_t);
+    return out;
+}
+
+}  // namespace engine

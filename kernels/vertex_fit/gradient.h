@@ -1,0 +1,199 @@
+// Derivatives of the fit's result by the implicit function theorem, for any lane type.
+//
+// The objective's second derivatives in (v, p') are J^T G J - L, with L = l1 h1'' + l2 h2'' (the other rows of h are linear in p').
+// With S = V345 - X^T W X (covariance of p' at fixed v), Y = X^T W D, Z = L_pv + L_pp Y and H = (1 - S L_pp)^-1 S a track adds
+//   D^T W D - L_vv - Y^T L_pv - Z^T J,   J = Y + H Z = dp'/dv,
+// to the exact normal matrix A. For cotangents c_v and c_p the adjoint state is lambda = A^-1 (c_v + sum J^T c_p), m = w J lambda + H c_p,
+//   c = w L_pv lambda + L_pp m + c_p,  a = W (X c - w D lambda),  u = (-a, K^T a + c):
+// u is the gradient with respect to q, and -(u l^T + l u^T)/2 the one with respect to V.
+#pragma once
+
+#include "fit.h"
+
+namespace engine {
+
+template <class T> ENGINE_INLINE void subtract_turning(Form<T>& h, const Linear<T>& f, T kappa) {
+    // phi'' = [e r + r dQ + rho m f + f (rho dR + R r)]/k with f = (rho e + n)/k, dQ = (e + R n)/k, dR = m - Q f
+    T i2 = f.ik * f.ik, rq = f.rho * f.Q;
+    h.ee += kappa * rq * f.rho * f.rho * i2 * f.ik;
+    h.em -= kappa * f.rho * f.rho * i2;
+    h.en += kappa * rq * f.rho * i2 * f.ik;
+    h.er -= kappa * i2;
+    h.mn -= kappa * f.rho * i2;
+    h.nn += kappa * rq * i2 * f.ik;
+    h.nr -= kappa * f.R * i2;
+}
+
+// What a track adds to the exact problem, kept for the second pass.
+template <class T> struct Response {
+    T w, l1, l2, y1, y2, d11, d12, d21, d22, w11, w12, w22, k11, k13, k21, k22, k23;
+    T x[2][3], lv[3][2], j[3][3], excess[3], cp[3], omega11, omega12, omega22, direct_weight;
+    Symmetric<T> lp, h;
+};
+
+template <class T> ENGINE_INLINE Symmetric<T> posterior(const Linear<T>& f, const Symmetric<T>& v) {
+    T a1 = f.w11 * f.x11 + f.w12 * f.x21, a2 = f.w11 * f.x12 + f.w12 * f.x22, a3 = f.w11 * f.x13 + f.w12 * f.x23;
+    T b1 = f.w12 * f.x11 + f.w22 * f.x21, b2 = f.w12 * f.x12 + f.w22 * f.x22, b3 = f.w12 * f.x13 + f.w22 * f.x23;
+    return {v.a11 - f.x11 * a1 - f.x21 * b1, v.a12 - f.x11 * a2 - f.x21 * b2, v.a13 - f.x11 * a3 - f.x21 * b3,
+            v.a22 - f.x12 * a2 - f.x22 * b2, v.a23 - f.x12 * a3 - f.x22 * b3, v.a33 - f.x13 * a3 - f.x23 * b3};
+}
+
+// H = (1 - S L)^-1 S: symmetric, S itself where the second derivatives vanish.
+template <class T> ENGINE_INLINE Symmetric<T> stiffened(const Symmetric<T>& s, const Symmetric<T>& l) {
+    const T one = constant<T>(1);
+    Vector<T> s1 = row1(s), s2 = row2(s), s3 = row3(s), c1 = row1(l), c2 = row2(l), c3 = row3(l);
+    T f11 = one - dot(s1, c1), f12 = -dot(s1, c2), f13 = -dot(s1, c3);
+    T f21 = -dot(s2, c1), f22 = one - dot(s2, c2), f23 = -dot(s2, c3);
+    T f31 = -dot(s3, c1), f32 = -dot(s3, c2), f33 = one - dot(s3, c3);
+    T a11 = f22 * f33 - f23 * f32, a12 = f13 * f32 - f12 * f33, a13 = f12 * f23 - f13 * f22;
+    T a21 = f23 * f31 - f21 * f33, a22 = f11 * f33 - f13 * f31, a23 = f13 * f21 - f11 * f23;
+    T a31 = f21 * f32 - f22 * f31, a32 = f12 * f31 - f11 * f32, a33 = f11 * f22 - f12 * f21;
+    T d = one / (f11 * a11 + f12 * a21 + f13 * a31);
+    Vector<T> r1{a11 * d, a12 * d, a13 * d}, r2{a21 * d, a22 * d, a23 * d}, r3{a31 * d, a32 * d, a33 * d};
+    return {dot(r1, s1), dot(r1, s2), dot(r1, s3), dot(r2, s2), dot(r2, s3), dot(r3, s3)};
+}
+
+// Cotangents of the whole problem, in the basis b; gamma_m and gamma_s: those of M and of the sum of w^2 D^T W D (covariance only).
+template <class T> struct Cotangents {
+    Vector<T> vertex;
+    T chi2{};
+    bool covariance = false;
+    Symmetric<T> gamma_m, gamma_s;
+};
+
+// Gradient of <Gamma, D^T W D> at fixed (v, p') into omega, and through D and K into cp and the returned cotangent of v.
+template <class T>
+ENGINE_INLINE Vector<T> covariance_part(Response<T>& r, const Linear<T>& f, const Symmetric<T>& part, const Cotangents<T>& ct) {
+    const T two = constant<T>(2), w = r.w;
+    Symmetric<T> gamma;
+    accumulate(gamma, w, ct.gamma_m);
+    accumulate(gamma, w * w, ct.gamma_s);
+    auto inner = [&](const Symmetric<T>& g) {
+        return g.a11 * part.a11 + g.a22 * part.a22 + g.a33 * part.a33 + two * (g.a12 * part.a12 + g.a13 * part.a13 + g.a23 * part.a23);
+    };
+    r.direct_weight = inner(ct.gamma_m) + two * w * inner(ct.gamma_s);
+    Vector<T> d1{f.d11, f.d12, T{}}, d2{f.d21, f.d22, constant<T>(1)}, g1 = gamma * d1, g2 = gamma * d2;
+    T q11 = dot(d1, g1), q12 = dot(d1, g2), q22 = dot(d2, g2);  // D Gamma D^T
+    T p11 = f.w11 * q11 + f.w12 * q12, p12 = f.w11 * q12 + f.w12 * q22, p21 = f.w12 * q11 + f.w22 * q12, p22 = f.w12 * q12 + f.w22 * q22;
+    r.omega11 = -(p11 * f.w11 + p12 * f.w12);
+    r.omega12 = -(p11 * f.w12 + p12 * f.w22);
+    r.omega22 = -(p21 * f.w12 + p22 * f.w22);
+    Vector<T> along{};
+    for (int row = 0; row < 2; ++row) {
+        T wa = row ? f.w12 : f.w11, wb = row ? f.w22 : f.w12, oa = row ? r.omega12 : r.omega11, ob = row ? r.omega22 : r.omega12;
+        T b1 = two * (wa * g1.x + wb * g2.x), b2 = two * (wa * g1.y + wb * g2.y);  // the cotangent of this row of D
+        T phi = -two * (oa * f.x11 + ob * f.x21), theta = -two * (oa * f.x12 + ob * f.x22), rho = -two * (oa * f.x13 + ob * f.x23);
+        Form<T> h = curvature(f, constant<T>(row == 0), constant<T>(row == 1));
+        T e = f.c * b1 + f.s * b2, m = f.c * b2 - f.s * b1, n = phi + f.Q * rho;
+        T he = h.ee * e + h.em * m + h.en * n + h.er * rho + h.oe * theta, hm = h.em * e + h.mn * n + h.mr * rho + h.om * theta;
+        T hn = h.en * e + h.mn * m + h.nn * n + h.nr * rho + h.on * theta, hr = h.er * e + h.mr * m + h.nr * n + h.orr * theta;
+        along.x += f.c * he - f.s * hm;
+        along.y += f.s * he + f.c * hm;
+        r.cp[0] += hn;
+        r.cp[1] += h.oe * e + h.om * m + h.on * n + h.orr * rho + h.oo * theta;
+        r.cp[2] += f.Q * hn + hr;
+    }
+    return along;
+}
+
+// First pass over a track: adds its part to the exact normal matrix and to the right-hand side of the adjoint problem.
+template <bool Approximate, class T, class C>
+ENGINE_INLINE void respond(Response<T>& r, const Linear<T>& f, const C& cov, T w, const Momentum<T>& ct_p, const Cotangents<T>& ct,
+                           Symmetric<T>& exact, Vector<T>& rhs) {
+    r.w = w;
+    r.y1 = f.y1, r.y2 = f.y2;
+    r.d11 = f.d11, r.d12 = f.d12, r.d21 = f.d21, r.d22 = f.d22;
+    r.w11 = f.w11, r.w12 = f.w12, r.w22 = f.w22;
+    r.k11 = f.k11, r.k13 = f.k13, r.k21 = f.k21, r.k22 = f.k22, r.k23 = f.k23;
+    T x[2][3] = {{f.x11, f.x12, f.x13}, {f.x21, f.x22, f.x23}};
+    Form<T> h;
+    if constexpr (Approximate) {  // p is not at its minimum: the multipliers are those of the residuals themselves
+        r.l1 = f.e1 / cov.v[0], r.l2 = f.e2 / cov.v[1];
+        r.excess[0] = f.e3 / cov.v[2] + f.k11 * r.l1 + f.k21 * r.l2;
+        r.excess[1] = f.e4 / cov.v[3] + f.k22 * r.l2;
+        r.excess[2] = f.e5 / cov.v[4] + f.k13 * r.l1 + f.k23 * r.l2;
+        h = curvature(f, r.l1, r.l2);
+        subtract_turning(h, f, f.k * r.excess[0]);
+    } else {
+        f.multipliers(f.y1, f.y2, r.l1, r.l2);
+        h = curvature(f, r.l1, r.l2);
+    }
+    Symmetric<T> part = information(f);
+    r.cp[0] = ct_p.phi * f.ik, r.cp[1] = ct_p.theta, r.cp[2] = ct_p.rho + ct_p.phi * f.Q * f.ik;
+    T turned = ct_p.phi * f.rho * f.ik;
+    rhs.x += turned * f.c;
+    rhs.y += turned * f.s;
+    if (ct.covariance) {
+        Vector<T> along = covariance_part(r, f, part, ct);
+        rhs.x += along.x;
+        rhs.y += along.y;
+    }
+    T cc = f.c * f.c, ss = f.s * f.s, cs = f.c * f.s, em2 = h.em + h.em;
+    T vv11 = cc * h.ee - cs * em2, vv12 = cs * h.ee + (cc - ss) * h.em, vv22 = ss * h.ee + cs * em2;
+    T re = f.Q * h.en + h.er, rm = f.Q * h.mn + h.mr;
+    T lv[3][2] = {{f.c * h.en - f.s * h.mn, f.s * h.en + f.c * h.mn}, {f.c * h.oe - f.s * h.om, f.s * h.oe + f.c * h.om}, {f.c * re - f.s * rm, f.s * re + f.c * rm}};
+    r.lp = {h.nn, h.on, f.Q * h.nn + h.nr, h.oo, f.Q * h.on + h.orr, f.Q * (f.Q * h.nn + h.nr + h.nr)};
+    r.h = stiffened(posterior(f, block345(cov)), r.lp);
+    T wd[2][3] = {{f.w11 * f.d11 + f.w12 * f.d21, f.w11 * f.d12 + f.w12 * f.d22, f.w12}, {f.w12 * f.d11 + f.w22 * f.d21, f.w12 * f.d12 + f.w22 * f.d22, f.w22}};
+    T y[3][3], z[3][3];
+    for (int column = 0; column < 3; ++column) {
+        for (int p = 0; p < 3; ++p) y[p][column] = x[0][p] * wd[0][column] + x[1][p] * wd[1][column];
+        Vector<T> zc = r.lp * Vector<T>{y[0][column], y[1][column], y[2][column]};
+        if (column < 2) zc = {zc.x + lv[0][column], zc.y + lv[1][column], zc.z + lv[2][column]};
+        Vector<T> hz = r.h * zc;
+        z[0][column] = zc.x, z[1][column] = zc.y, z[2][column] = zc.z;
+        r.j[0][column] = y[0][column] + hz.x, r.j[1][column] = y[1][column] + hz.y, r.j[2][column] = y[2][column] + hz.z;
+    }
+    auto second = [&](int a, int b) {  // Y^T L_pv + Z^T J
+        T sum = z[0][a] * r.j[0][b] + z[1][a] * r.j[1][b] + z[2][a] * r.j[2][b];
+        return b < 2 ? sum + (y[0][a] * lv[0][b] + y[1][a] * lv[1][b] + y[2][a] * lv[2][b]) : sum;
+    };
+    part.a11 -= vv11 + second(0, 0), part.a12 -= vv12 + second(0, 1), part.a13 -= second(2, 0) ;
+    part.a22 -= vv22 + second(1, 1), part.a23 -= second(2, 1), part.a33 -= second(2, 2);
+    accumulate(exact, w, part);
+    rhs.x += r.j[0][0] * r.cp[0] + r.j[1][0] * r.cp[1] + r.j[2][0] * r.cp[2];
+    rhs.y += r.j[0][1] * r.cp[0] + r.j[1][1] * r.cp[1] + r.j[2][1] * r.cp[2];
+    rhs.z += r.j[0][2] * r.cp[0] + r.j[1][2] * r.cp[1] + r.j[2][2] * r.cp[2];
+    for (int p = 0; p < 3; ++p) {
+        r.x[0][p] = x[0][p], r.x[1][p] = x[1][p];
+        r.lv[p][0] = lv[p][0], r.lv[p][1] = lv[p][1];
+    }
+}
+
+template <class T> struct Gradient { T q[5], l[5], u[5], weight; };  // u: the factor of l in the gradient of V
+
+// Second pass over a track, with the adjoint state of the vertex. Without `whole` only the weight's gradient is computed.
+template <bool Approximate, class T>
+ENGINE_INLINE void adjoint(Gradient<T>& out, const Response<T>& r, const Vector<T>& lambda, const Cotangents<T>& ct, bool whole) {
+    T v1 = r.d11 * lambda.x + r.d12 * lambda.y, v2 = r.d21 * lambda.x + r.d22 * lambda.y + lambda.z;  // D lambda
+    out.weight = r.l1 * v1 + r.l2 * v2 + ct.chi2 * (r.l1 * r.y1 + r.l2 * r.y2);
+    if (ct.covariance) out.weight += r.direct_weight;
+    T jl[3];
+    if (Approximate || whole)
+        for (int p = 0; p < 3; ++p) jl[p] = r.j[p][0] * lambda.x + r.j[p][1] * lambda.y + r.j[p][2] * lambda.z;
+    if constexpr (Approximate) out.weight += jl[0] * r.excess[0] + jl[1] * r.excess[1] + jl[2] * r.excess[2];
+    if (!whole) return;
+    const Vector<T> cp{r.cp[0], r.cp[1], r.cp[2]}, hc = r.h * cp;
+    Vector<T> m{r.w * jl[0] + hc.x, r.w * jl[1] + hc.y, r.w * jl[2] + hc.z}, lm = r.lp * m;
+    T c[3] = {lm.x, lm.y, lm.z};
+    for (int p = 0; p < 3; ++p) c[p] += r.w * (r.lv[p][0] * lambda.x + r.lv[p][1] * lambda.y) + r.cp[p];
+    T s1 = r.x[0][0] * c[0] + r.x[0][1] * c[1] + r.x[0][2] * c[2] - r.w * v1, s2 = r.x[1][0] * c[0] + r.x[1][1] * c[1] + r.x[1][2] * c[2] - r.w * v2;
+    T a1 = r.w11 * s1 + r.w12 * s2, a2 = r.w12 * s1 + r.w22 * s2, wg = r.w * ct.chi2;
+    T u[5] = {-a1, -a2, c[0] + r.k11 * a1 + r.k21 * a2, c[1] + r.k22 * a2, c[2] + r.k13 * a1 + r.k23 * a2};
+    out.l[0] = r.l1, out.l[1] = r.l2;
+    out.l[2] = -(r.k11 * r.l1 + r.k21 * r.l2), out.l[3] = -(r.k22 * r.l2), out.l[4] = -(r.k13 * r.l1 + r.k23 * r.l2);
+    for (int i = 0; i < 5; ++i) {
+        out.u[i] = u[i] + wg * out.l[i];
+        out.q[i] = out.u[i] + wg * out.l[i];
+    }
+}
+
+// Something that is finite if and only if the whole gradient is.
+template <class T> ENGINE_INLINE T probe(const Gradient<T>& g, const Response<T>& r, bool whole, bool with_covariance) {
+    T sum = g.weight * T{};
+    for (int k = 0; whole && k < 5; ++k) sum += (g.q[k] + g.u[k] * g.l[k] + g.u[k] * g.l[(k + 1) % 5] + g.u[k] * g.l[(k + 2) % 5]) * T{};
+    if (with_covariance) sum += (r.omega11 + r.omega12 + r.omega22) * T{};
+    return sum;
+}
+
+}  // namespace engine

@@ -1,0 +1,276 @@
+// The vertex fit's mathematics, shared by the C++ and the CUDA kernel. Units: mm, rad, 1/mm.
+//
+// A track measures q = (d0, z0, phi0, theta, rho) about the origin; at the vertex v = (x, y, z) it has p = (phi, theta, rho). With
+// Q = x cos(phi) + y sin(phi), R = y cos(phi) - x sin(phi), t = cot(theta), k = 1 - rho R the prediction is (second order in rho)
+//   h = (-R - rho Q^2/2,  z - t Q k,  phi - rho Q,  theta,  rho).
+// In the coordinates (v, p' = h345) the last three rows are linear: a track collapses to two residuals y with covariance
+//   C2 = N^T V N, N = [1; -K^T], K = dh12/dp', D = dh12/dv, W = C2^-1,
+// the weighted sum of D^T W D is the normal matrix M, and l = V^-1 e = N l12 with l12 = W y are the multipliers of the residuals.
+//
+// A problem is solved in the frame of its heaviest track: rotated by its phi, z counted from its z0, and with the basis
+// b1 = (1, 0, t_ref) along the track, b2 = (0, 1, 0), b3 = (0, 0, 1): nearly parallel tracks then lose no digits to cancellation.
+#pragma once
+
+#include "lanes.h"
+
+namespace engine {
+
+template <class T> struct Symmetric { T a11{}, a12{}, a13{}, a22{}, a23{}, a33{}; };
+template <class T> struct Vector { T x{}, y{}, z{}; };
+
+// L D L^T factors of a symmetric matrix, eliminated in the order 3, 2, 1; the direction of the jet is 1, its pivot comes last.
+template <class T> struct Factors {
+    T i3, m1, m2, i2, n, pivot2, pivot1, i1;
+    ENGINE_INLINE explicit Factors(const Symmetric<T>& m) {
+        i3 = constant<T>(1) / m.a33;
+        m1 = m.a13 * i3;
+        m2 = m.a23 * i3;
+        pivot2 = m.a22 - m.a23 * m2;
+        T a12 = m.a12 - m.a13 * m2;
+        i2 = constant<T>(1) / pivot2;
+        n = a12 * i2;
+        pivot1 = (m.a11 - m.a13 * m1) - a12 * n;
+        i1 = constant<T>(1) / pivot1;
+    }
+    ENGINE_INLINE Vector<T> solve(const Vector<T>& b) const {
+        T b2 = b.y - m2 * b.z;
+        T x1 = (b.x - m1 * b.z - n * b2) * i1;
+        T x2 = b2 * i2 - n * x1;
+        return {x1, x2, b.z * i3 - m1 * x1 - m2 * x2};
+    }
+    ENGINE_INLINE Symmetric<T> inverse() const {
+        T l31 = m2 * n - m1;  // the third row of L^-1 is (l31, -m2, 1) in the order of elimination
+        Symmetric<T> c;
+        c.a11 = i1;
+        c.a12 = -n * i1;
+        c.a13 = l31 * i1;
+        c.a22 = i2 + n * n * i1;
+        c.a23 = -m2 * i2 - n * l31 * i1;
+        c.a33 = i3 + m2 * m2 * i2 + l31 * l31 * i1;
+        return c;
+    }
+};
+
+template <class T> ENGINE_INLINE Vector<T> operator*(const Symmetric<T>& m, const Vector<T>& v) {
+    return {m.a11 * v.x + m.a12 * v.y + m.a13 * v.z, m.a12 * v.x + m.a22 * v.y + m.a23 * v.z, m.a13 * v.x + m.a23 * v.y + m.a33 * v.z};
+}
+template <class T> ENGINE_INLINE T dot(const Vector<T>& a, const Vector<T>& b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+
+// A M A^T for a matrix given by its three rows.
+template <class T> ENGINE_INLINE Symmetric<T> congruent(const Vector<T>& r1, const Vector<T>& r2, const Vector<T>& r3, const Symmetric<T>& m) {
+    Vector<T> m1 = m * r1, m2 = m * r2, m3 = m * r3;
+    return {dot(r1, m1), dot(r1, m2), dot(r1, m3), dot(r2, m2), dot(r2, m3), dot(r3, m3)};
+}
+template <class T> ENGINE_INLINE Vector<T> row1(const Symmetric<T>& m) { return {m.a11, m.a12, m.a13}; }
+template <class T> ENGINE_INLINE Vector<T> row2(const Symmetric<T>& m) { return {m.a12, m.a22, m.a23}; }
+template <class T> ENGINE_INLINE Vector<T> row3(const Symmetric<T>& m) { return {m.a13, m.a23, m.a33}; }
+
+// a M b + b M a for symmetric a, M, b; and a M a.
+template <class T> ENGINE_INLINE Symmetric<T> sandwich(const Symmetric<T>& a, const Symmetric<T>& m) { return congruent(row1(a), row2(a), row3(a), m); }
+
+// The frame of a problem: U has the columns b1, b2, b3 in the laboratory.
+template <class T> struct Frame {
+    T c, s, t, phi, z;
+    ENGINE_INLINE Vector<T> point_in(const Vector<T>& v) const { return {c * v.x + s * v.y, c * v.y - s * v.x, v.z - z}; }
+    ENGINE_INLINE Vector<T> point_out(const Vector<T>& v) const { return {c * v.x - s * v.y, s * v.x + c * v.y, v.z + z}; }
+    ENGINE_INLINE Vector<T> covector_in(const Vector<T>& v) const { return {c * v.x + s * v.y + t * v.z, c * v.y - s * v.x, v.z}; }      // U^T v
+    ENGINE_INLINE Vector<T> vector_out(const Vector<T>& v) const { return {c * v.x - s * v.y, s * v.x + c * v.y, v.z + t * v.x}; }        // U v
+    ENGINE_INLINE Vector<T> covector_out(const Vector<T>& v) const {  // U^-T v
+        T x = v.x - t * v.z;
+        return {c * x - s * v.y, s * x + c * v.y, v.z};
+    }
+    ENGINE_INLINE Symmetric<T> matrix_in(const Symmetric<T>& m) const {  // U^T m U
+        T o{};
+        return congruent<T>({c, s, t}, {-s, c, o}, {o, o, constant<T>(1)}, m);
+    }
+    ENGINE_INLINE Symmetric<T> matrix_out(const Symmetric<T>& m) const {  // U m U^T
+        T o{};
+        return congruent<T>({c, -s, o}, {s, c, o}, {t, o, constant<T>(1)}, m);
+    }
+};
+
+template <class T> struct Momentum { T phi, theta, rho; };
+
+// The covariance of a track, variances alone or the whole upper triangle row by row, and its projections.
+template <class T> struct Diagonal {
+    static constexpr int size = 5;
+    T v[5];
+};
+template <class T> struct Full {
+    static constexpr int size = 15;
+    T v[15];
+};
+
+// What is kept of a linearised track until the vertex has moved: the row of D for h1 has no z, the one for h2 has 1 there.
+template <class T> struct Kept {
+    T s, c, Q, ik, rho, e3, y1, y2, d11, d12, d21, d22;
+    T w11, w12, w22, x11, x12, x13, x21, x22, x23;  // W and X = N^T V E, E the last three columns of 1
+    ENGINE_INLINE void copy(const Kept& f) {         // member by member: a block copy would pass through memory
+        s = f.s, c = f.c, Q = f.Q, ik = f.ik, rho = f.rho, e3 = f.e3, y1 = f.y1, y2 = f.y2, d11 = f.d11, d12 = f.d12, d21 = f.d21, d22 = f.d22;
+        w11 = f.w11, w12 = f.w12, w22 = f.w22, x11 = f.x11, x12 = f.x12, x13 = f.x13, x21 = f.x21, x22 = f.x22, x23 = f.x23;
+    }
+    ENGINE_INLINE void multipliers(T r1, T r2, T& l1, T& l2) const {
+        l1 = w11 * r1 + w12 * r2;
+        l2 = w12 * r1 + w22 * r2;
+    }
+};
+
+// A track linearised at (v, p): G2 = rho Q^2/k, g = R + G2, a = 1 + rho G2; K12 = 0.
+template <class T> struct Linear : Kept<T> {
+    T t, u, R, k, G2, g, a, k11, k13, k21, k22, k23, e1, e2, e4, e5;
+};
+
+template <class T> ENGINE_INLINE void project(Linear<T>& f, const Diagonal<T>& cov) {
+    const T* v = cov.v;
+    f.x11 = -f.k11 * v[2];
+    f.x12 = T{};
+    f.x13 = -f.k13 * v[4];
+    f.x21 = -f.k21 * v[2];
+    f.x22 = -f.k22 * v[3];
+    f.x23 = -f.k23 * v[4];
+    f.w22 = v[0] - f.x11 * f.k11 - f.x13 * f.k13;
+    f.w12 = -f.x11 * f.k21 - f.x13 * f.k23;
+    f.w11 = v[1] - f.x21 * f.k21 - f.x22 * f.k22 - f.x23 * f.k23;
+}
+
+template <class T> ENGINE_INLINE void project(Linear<T>& f, const Full<T>& cov) {
+    const T* v = cov.v;  // 11 12 13 14 15 22 23 24 25 33 34 35 44 45 55
+    f.x11 = v[2] - f.k11 * v[9] - f.k13 * v[11];
+    f.x12 = v[3] - f.k11 * v[10] - f.k13 * v[13];
+    f.x13 = v[4] - f.k11 * v[11] - f.k13 * v[14];
+    f.x21 = v[6] - f.k21 * v[9] - f.k22 * v[10] - f.k23 * v[11];
+    f.x22 = v[7] - f.k21 * v[10] - f.k22 * v[12] - f.k23 * v[13];
+    f.x23 = v[8] - f.k21 * v[11] - f.k22 * v[13] - f.k23 * v[14];
+    f.w22 = (v[0] - f.k11 * v[2] - f.k13 * v[4]) - f.x11 * f.k11 - f.x13 * f.k13;
+    f.w12 = (v[1] - f.k11 * v[6] - f.k13 * v[8]) - f.x11 * f.k21 - f.x12 * f.k22 - f.x13 * f.k23;
+    f.w11 = (v[5] - f.k21 * v[6] - f.k22 * v[7] - f.k23 * v[8]) - f.x21 * f.k21 - f.x22 * f.k22 - f.x23 * f.k23;
+}
+
+// The posterior covariance of p' at a fixed vertex: V345 - X^T W X, in the order of Symmetric.
+template <class T> ENGINE_INLINE Symmetric<T> block345(const Diagonal<T>& c) { return {c.v[2], T{}, T{}, c.v[3], T{}, c.v[4]}; }
+template <class T> ENGINE_INLINE Symmetric<T> block345(const Full<T>& c) { return {c.v[9], c.v[10], c.v[11], c.v[12], c.v[13], c.v[14]}; }
+
+// Linearise a track at the point v of the frame (z from the frame's origin). Approximate: the published Jacobians.
+template <bool Approximate, class T, class C>
+ENGINE_INLINE Linear<T> linearise(const T* q, const C& cov, const Vector<T>& v, const Momentum<T>& p, T reference_t) {
+    Linear<T> f;
+    T sine, cosine, one = constant<T>(1), half = constant<T>(0.5);
+    sine_cosine(p.phi, f.s, f.c);
+    sine_cosine(p.theta, sine, cosine);
+    f.rho = p.rho;
+    f.Q = v.x * f.c + v.y * f.s;
+    f.R = v.y * f.c - v.x * f.s;
+    f.k = one - f.rho * f.R;
+    T inverse = one / (f.k * sine);
+    f.ik = inverse * sine;
+    f.t = cosine * (inverse * f.k);
+    f.u = one + f.t * f.t;
+    f.G2 = f.rho * f.Q * f.Q * f.ik;
+    f.g = f.R + f.G2;
+    f.a = one + f.rho * f.G2;
+    T rq = f.rho * f.Q;
+    f.k11 = f.Q;
+    f.k13 = half * f.Q * f.Q;
+    if constexpr (Approximate) {
+        T stretch = f.t * (one + f.rho * f.R);
+        f.d11 = f.s + rq * f.c;
+        f.d12 = rq * f.s - f.c;
+        f.d21 = reference_t - stretch * f.c;
+        f.d22 = -stretch * f.s;
+        f.k21 = -f.t * f.R;
+        f.k22 = f.Q * f.u;
+        f.k23 = T{};
+    } else {
+        f.d11 = f.s;
+        f.d12 = -f.c;
+        f.d21 = reference_t - f.t * (f.c * f.a + rq * f.s);
+        f.d22 = f.t * (rq * f.c - f.s * f.a);
+        f.k21 = -f.t * f.g;
+        f.k22 = f.Q * f.k * f.u;
+        f.k23 = -f.t * f.Q * f.G2;
+    }
+    f.e1 = q[0] + f.R + rq * f.Q * half;
+    f.e2 = q[1] - v.z + f.t * f.Q * f.k;
+    f.e3 = (q[2] - p.phi) + rq;
+    f.e4 = q[3] - p.theta;
+    f.e5 = q[4] - f.rho;
+    f.y1 = f.e1 - f.k11 * f.e3 - f.k13 * f.e5;
+    f.y2 = f.e2 - f.k21 * f.e3 - f.k22 * f.e4 - f.k23 * f.e5;
+    project(f, cov);  // leaves the adjugate of C2 in w
+    T determinant = one / (f.w22 * f.w11 - f.w12 * f.w12);
+    f.w11 = f.w11 * determinant;
+    f.w22 = f.w22 * determinant;
+    f.w12 = -f.w12 * determinant;
+    return f;
+}
+
+// A quadratic form in the one-forms e = (c, s) dv, m = (-s, c) dv, n = dphi0 + Q drho, r = drho, o = dtheta (mm = rr = 0).
+template <class T> struct Form {
+    T ee, em, en, er, mn, mr, nn, nr, oe, om, on, orr, oo;
+};
+
+// alpha1 h1'' + alpha2 h2'' at fixed (v, p').
+template <class T> ENGINE_INLINE Form<T> curvature(const Linear<T>& f, T alpha1, T alpha2) {
+    T k1 = alpha1 * f.ik, k2 = -alpha2 * f.t, v = alpha2 * f.u, rq = f.rho * f.Q;
+    T A = (f.Q * f.Q + f.G2 * f.R) * f.ik, B = (rq + rq) * f.ik, C = f.rho * f.G2 * f.ik;
+    T E = (B - C * rq) * f.ik, N = (B * f.R - C * f.Q) * f.ik;
+    Form<T> h;
+    h.ee = k1 * f.rho + k2 * f.rho * (E + rq * f.ik);
+    h.em = k2 * f.rho * C;
+    h.en = k1 + k2 * f.rho * (N + f.Q * f.ik);
+    h.er = k2 * f.G2 * (constant<T>(1) + f.ik);
+    h.mn = k2 * (constant<T>(1) + C);
+    h.mr = -k2 * f.Q;
+    h.nn = k1 * f.R + k2 * (N - f.Q * f.ik);
+    h.nr = k2 * A;
+    h.oe = v * f.a;
+    h.om = -v * rq;
+    h.on = v * f.g;
+    h.orr = -v * f.Q * f.R;
+    h.oo = -(constant<T>(2) * v) * f.t * f.Q * f.k;
+    return h;
+}
+
+// D^T l at the momentum that is best for this vertex, to first order in its distance from p: without the second term, which moves D
+// there, the vertex would lag an iteration behind the momenta and take twice as many.
+template <bool Approximate, class T> ENGINE_INLINE Vector<T> gradient(const Linear<T>& f, T l1, T l2) {
+    Vector<T> b{f.d11 * l1 + f.d21 * l2, f.d12 * l1 + f.d22 * l2, l2};
+    if constexpr (!Approximate) {
+        Form<T> h = curvature(f, l1, l2);
+        T r = f.e5 - (f.x13 * l1 + f.x23 * l2), o = f.e4 - (f.x12 * l1 + f.x22 * l2), n = f.e3 - (f.x11 * l1 + f.x21 * l2) + f.Q * r;
+        T e = h.en * n + h.er * r + h.oe * o, m = h.mn * n + h.mr * r + h.om * o;
+        b.x += f.c * e - f.s * m;
+        b.y += f.s * e + f.c * m;
+    }
+    return b;
+}
+
+// D^T W D.
+template <class T> ENGINE_INLINE Symmetric<T> information(const Linear<T>& f) {
+    T wd11 = f.w11 * f.d11 + f.w12 * f.d21, wd12 = f.w11 * f.d12 + f.w12 * f.d22;
+    T wd21 = f.w12 * f.d11 + f.w22 * f.d21, wd22 = f.w12 * f.d12 + f.w22 * f.d22;
+    return {f.d11 * wd11 + f.d21 * wd21, f.d11 * wd12 + f.d21 * wd22, wd21, f.d12 * wd12 + f.d22 * wd22, wd22, f.w22};
+}
+template <class T> ENGINE_INLINE void accumulate(Symmetric<T>& sum, T w, const Symmetric<T>& m) {
+    sum.a11 += w * m.a11;
+    sum.a12 += w * m.a12;
+    sum.a13 += w * m.a13;
+    sum.a22 += w * m.a22;
+    sum.a23 += w * m.a23;
+    sum.a33 += w * m.a33;
+}
+
+// The track's momentum after the vertex moved by the step (in the basis b) from the point where f was linearised.
+template <bool Approximate, class T>
+ENGINE_INLINE Momentum<T> moved(const Kept<T>& f, const T* q, const Vector<T>& step, const Momentum<T>& p) {
+    T l1, l2;
+    f.multipliers(f.y1 - (f.d11 * step.x + f.d12 * step.y), f.y2 - (f.d21 * step.x + f.d22 * step.y + step.z), l1, l2);
+    Momentum<T> n;
+    n.rho = q[4] - (f.x13 * l1 + f.x23 * l2);
+    n.theta = q[3] - (f.x12 * l1 + f.x22 * l2);
+    T turn = f.e3 + f.rho * (f.c * step.x + f.s * step.y) - (f.x11 * l1 + f.x21 * l2) + f.Q * (n.rho - f.rho);
+    n.phi = p.phi + (Approximate ? turn : turn * f.ik);
+    return n;
+}
+
+}  // namespace engine

@@ -1,0 +1,56 @@
+"""The compiled vertex fit: allocates, passes addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..backends import native_module
+from .problem import Gradients, Problem, Solution
+
+
+def forward(problem: Problem) -> Solution:
+    """Fit every problem (see `api.vertex_fit`)."""
+    out = problem.empty_solution()
+    double, where = problem.tracks.dtype == torch.float64, _where(problem)
+    function = native_module().vertex_fit_cuda if problem.tracks.is_cuda else native_module().vertex_fit
+    function(*_arguments(problem), [_address(tensor) for tensor in out], double, where)
+    return out
+
+
+def backward(problem: Problem, solution: Solution, cotangents: list[Tensor | None], wanted: list[bool]) -> Gradients:
+    """Gradients of the outputs (vertex, covariance, chi2, momenta) weighted by their cotangents."""
+    inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
+    made = [
+        torch.zeros_like(tensor) if want and tensor is not None else None
+        for tensor, want in zip(inputs, wanted, strict=True)
+    ]
+    double, where = problem.tracks.dtype == torch.float64, _where(problem)
+    cuda = problem.tracks.is_cuda
+    function = native_module().vertex_fit_backward_cuda if cuda else native_module().vertex_fit_backward
+    addresses = [_address(tensor) for tensor in cotangents]
+    function(
+        *_arguments(problem), [_address(tensor) for tensor in solution], addresses,
+        [_address(tensor) for tensor in made], double, where,
+    )  # fmt: skip
+    return Gradients(*made)
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _where(problem: Problem) -> int:
+    """The number of threads, or the stream of a CUDA problem."""
+    if not problem.tracks.is_cuda:
+        return problem.threads
+    return int(torch.cuda.current_stream(problem.tracks.device).cuda_stream)
+
+
+def _arguments(problem: Problem) -> tuple[Any, ...]:
+    p = problem
+    data = (p.offsets, p.tracks, p.covariance, p.weights, p.mask, p.prior_position, p.prior_information, p.seed)
+    options = [int(p.full), int(p.ndive), p.max_iterations, int(p.sandwich)]
+    return list(p.shape), [_address(tensor) for tensor in data], options, p.tolerance

@@ -1,0 +1,119 @@
+"""What every implementation of the vertex fit gets: shapes, flat tensors and settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Status(IntEnum):
+    """What became of a fit.
+
+    CONVERGED: the step still to come is below the tolerance. NOT_CONVERGED: the iterations ran out; the result is the
+    last point. SINGULAR: there is no unique vertex (fewer than two usable tracks, or parallel ones, and no prior that
+    helps); the vertex is the starting point, covariance and chi2 are zero, and so is every gradient.
+    """
+
+    CONVERGED = 0
+    NOT_CONVERGED = 1
+    SINGULAR = 2
+
+
+class Solution(NamedTuple):
+    """Vertex (B, K, 3), covariance (B, K, 3, 3), chi2 (B, K), momenta (B, K, n, 3) or (K, N, 3), status (B, K) int32."""
+
+    vertex: Tensor
+    covariance: Tensor
+    chi2: Tensor
+    momenta: Tensor
+    status: Tensor
+
+
+class Gradients(NamedTuple):
+    """Gradients with the shapes of the inputs; None where not wanted."""
+
+    tracks: Tensor | None
+    covariance: Tensor | None
+    weights: Tensor | None
+    prior_position: Tensor | None
+    prior_information: Tensor | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Padded: tracks (B, n, 5), weights (B, K, n). Ragged: tracks (N, 5), weights (K, N), offsets (B + 1,) int64.
+
+    Covariances are (..., 5) variances or (..., 5, 5); priors and seeds have the axes (B, K). All are contiguous and of
+    one precision.
+    """
+
+    tracks: Tensor
+    covariance: Tensor
+    weights: Tensor
+    mask: Tensor | None
+    offsets: Tensor | None
+    prior_position: Tensor | None
+    prior_information: Tensor | None
+    seed: Tensor | None
+    ndive: bool
+    sandwich: bool
+    tolerance: float
+    max_iterations: int
+    threads: int
+
+    @property
+    def jets(self) -> int:
+        """Number of jets B."""
+        return self.tracks.shape[0] if self.offsets is None else self.offsets.shape[0] - 1
+
+    @property
+    def vertices(self) -> int:
+        """Vertices per jet K."""
+        return self.weights.shape[1] if self.offsets is None else self.weights.shape[0]
+
+    @property
+    def full(self) -> bool:
+        """True where the covariances are matrices."""
+        return self.covariance.dim() == self.tracks.dim() + 1
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Jets, vertices, padded length, and the strides of weights and momenta (see cpu.h)."""
+        if self.offsets is None:
+            padded = self.tracks.shape[1]
+            return self.jets, self.vertices, padded, self.vertices, padded
+        return self.jets, self.vertices, 0, 1, self.tracks.shape[0]
+
+    def empty_solution(self) -> Solution:
+        """Uninitialised outputs."""
+        head = (self.jets, self.vertices)
+        new = self.tracks.new_empty
+        status = new(head, dtype=torch.int32)
+        return Solution(new((*head, 3)), new((*head, 3, 3)), new(head), new((*self.weights.shape, 3)), status)
+
+    def padded(self) -> tuple[Problem, Tensor | None]:
+        """The same problem with padded tracks and a mask, and the flat positions of the tracks where it was ragged."""
+        if self.offsets is None:
+            return self, None
+        counts = self.offsets[1:] - self.offsets[:-1]
+        longest = max(1, int(counts.max())) if len(counts) else 1
+        total = self.tracks.shape[0]
+        jet = torch.repeat_interleave(torch.arange(self.jets, device=counts.device), counts)
+        position = jet * longest + torch.arange(total, device=counts.device) - self.offsets[:-1][jet]
+
+        def spread(flat: Tensor) -> Tensor:
+            out = flat.new_zeros((self.jets * longest, *flat.shape[1:]))
+            return out.index_copy(0, position, flat).reshape(self.jets, longest, *flat.shape[1:])
+
+        real = torch.ones(total, dtype=torch.bool, device=counts.device) if self.mask is None else self.mask
+        weights = spread(self.weights.mT.contiguous()).mT.contiguous()
+        problem = Problem(
+            spread(self.tracks), spread(self.covariance), weights, spread(real), None,
+            self.prior_position, self.prior_information, self.seed,
+            self.ndive, self.sandwich, self.tolerance, self.max_iterations, self.threads,
+        )  # fmt: skip
+        return problem, position

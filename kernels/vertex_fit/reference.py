@@ -1,0 +1,284 @@
+"""The vertex fit in plain torch: slow, readable, on any device; the oracle of the tests and the ONNX decomposition.
+
+The derivative is independent of the compiled one: one exact Newton step on (v, p_1 ... p_n), taken with detached second
+derivatives from automatic differentiation, moves nothing at the solution but carries the gradient of the implicit function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import track_model as model
+from .problem import Gradients, Problem, Solution, Status
+from .track_model import Frame, Triple
+
+
+def forward(problem: Problem) -> Solution:
+    """Fit every problem, without a graph."""
+    with torch.no_grad():
+        padded, position = problem.padded()
+        solution = _solve(padded)
+    if position is None:
+        return solution
+    momenta = solution.momenta.transpose(0, 1).flatten(1, 2)[:, position]
+    return solution._replace(momenta=momenta.contiguous())
+
+
+def decomposition(*arguments: Any) -> Solution:
+    """The operator's own arguments: for `ExportedProgram.run_decompositions`. Padded tracks only."""
+    return _solve(Problem(*arguments))
+
+
+def backward(problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]) -> Gradients:
+    """Gradients through `differentiable`, in float64."""
+    inputs = [problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information]
+    with torch.enable_grad():
+        leaves = [
+            value.detach().double().requires_grad_(want) if value is not None else None
+            for value, want in zip(inputs, wanted, strict=True)
+        ]
+        outputs = _differentiable(problem, solution, leaves)
+        given = list(cotangents) if not problem.ndive else [cotangents[0], None, None, None]
+        pairs = [(out, ct.double()) for out, ct in zip(outputs, given, strict=True) if ct is not None]
+        total = sum((torch.where(torch.isfinite(ct), ct, 0.0) * out).sum() for out, ct in pairs)
+        needed = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
+        found = torch.autograd.grad(total, needed, allow_unused=True) if pairs and needed else [None] * len(needed)
+    made = iter(found)
+    result: list[Tensor | None] = []
+    for value, leaf in zip(inputs, leaves, strict=True):
+        gradient = next(made) if leaf is not None and leaf.requires_grad else None
+        missing = leaf is not None and leaf.requires_grad and gradient is None
+        result.append(torch.zeros_like(value) if missing else None if gradient is None else gradient.to(value.dtype))  # type: ignore[union-attr,arg-type]
+    return Gradients(*result)
+
+
+def _usable(problem: Problem) -> Tensor:
+    """(B, K, n): the tracks that take part, with whatever weight."""
+    variances = torch.diagonal(problem.covariance, dim1=-2, dim2=-1) if problem.full else problem.covariance
+    good = torch.isfinite(problem.tracks).all(-1) & torch.isfinite(variances).all(-1) & (variances > 0).all(-1)
+    good = good & (torch.sin(torch.where(good, problem.tracks[..., 3], 1.5)).abs() > 1e-5)
+    if problem.full:
+        good = good & torch.isfinite(problem.covariance).flatten(-2).all(-1)
+    if problem.mask is not None:
+        good = good & problem.mask
+    return good.unsqueeze(1) & torch.isfinite(problem.weights) & (problem.weights >= 0)
+
+
+def _components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], list[list[Tensor]], Tensor]:
+    """Track parameters, covariance entries (B, K, n) and weights, harmless where a track is not usable."""
+    tracks = torch.where(good.unsqueeze(-1), problem.tracks.unsqueeze(1), 0.0)
+    q = list(tracks.unbind(-1))
+    q[3] = torch.where(good, q[3], 1.5)
+    zero = torch.zeros_like(q[0])
+    given = problem.covariance.unsqueeze(1)
+    if problem.full:
+        given = 0.5 * (given + given.mT)
+    cov = [[zero] * 5 for _ in range(5)]
+    for i in range(5):
+        for j in range(i, 5):
+            if i == j or problem.full:
+                entry = given[..., i, j] if problem.full else given[..., i]
+                cov[i][j] = torch.where(good, entry, 1.0 if i == j else 0.0)
+    return tuple(q), cov, torch.where(good, problem.weights, 0.0)
+
+
+def _frame(q: tuple[Tensor, ...], weights: Tensor, good: Tensor) -> Frame:
+    """The frame of the heaviest track, (B, K)."""
+    heaviest = torch.where(good, weights, -1.0).argmax(-1, keepdim=True)
+    z, phi, theta = (torch.gather(q[index], -1, heaviest).squeeze(-1) for index in (1, 2, 3))
+    any_good = good.any(-1)
+    phi, z = torch.where(any_good, phi, 0.0), torch.where(any_good, z, 0.0)
+    t = torch.where(any_good, torch.cos(theta) / torch.sin(theta), 0.0)
+    return Frame(torch.cos(phi), torch.sin(phi), t, phi, z)
+
+
+def _start(problem: Problem) -> Tensor:
+    given = problem.seed if problem.seed is not None else problem.prior_position
+    if given is None:
+        return problem.tracks.new_zeros((problem.jets, problem.vertices, 3))
+    return torch.where(torch.isfinite(given).all(-1, keepdim=True), given, 0.0)
+
+
+def _prior(problem: Problem, frame: Frame) -> tuple[model.Symmetric, Triple] | None:
+    if problem.prior_information is None or problem.prior_position is None:
+        return None
+    fine = torch.isfinite(problem.prior_information).flatten(-2).all(-1)[..., None, None]
+    information = frame.matrix_in(torch.where(fine, problem.prior_information, 0.0))
+    position = torch.where(torch.isfinite(problem.prior_position).all(-1, keepdim=True), problem.prior_position, 0.0)
+    return information, frame.point_in(position)
+
+
+def _times(m: model.Symmetric, v: Triple) -> Triple:
+    return (
+        m[0] * v[0] + m[1] * v[1] + m[2] * v[2],
+        m[1] * v[0] + m[3] * v[1] + m[4] * v[2],
+        m[2] * v[0] + m[4] * v[1] + m[5] * v[2],
+    )
+
+
+def _away(prior: tuple[model.Symmetric, Triple], v: Triple, t: Tensor) -> Triple:
+    x = prior[1][0] - v[0]
+    return x, prior[1][1] - v[1], prior[1][2] - v[2] - t * x
+
+
+def _per_track(values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(value.unsqueeze(-1) for value in values)
+
+
+def _solve(problem: Problem) -> Solution:
+    """The iteration of fit.h, for all problems at once; a problem that has arrived no longer moves."""
+    good = _usable(problem)
+    measured, cov, weights = _components(problem, good)
+    frame = _frame(measured, weights, good)
+    q = (measured[0], torch.where(good, measured[1] - frame.z[..., None], 0.0),
+         torch.where(good, measured[2] - frame.phi[..., None], 0.0), measured[3], measured[4])  # fmt: skip
+    p, t0, prior, approximate = (q[2], q[3], q[4]), frame.t.unsqueeze(-1), _prior(problem, frame), problem.ndive
+    start = _start(problem)
+    v, zero = frame.point_in(start), torch.zeros_like(frame.c)
+    wide = problem.tracks.dtype == torch.float64
+    parallel, digits, stalled = (1e-14, 4e-15, 1e-18) if wide else (1e-11, 2e-6, 1e-5)
+    heaviest = weights.amax(-1) if weights.shape[-1] else zero
+    limit = problem.tolerance * torch.where(heaviest > 0, heaviest, 1.0)
+    active = torch.ones_like(zero, dtype=torch.bool)
+    status, chi2, last = torch.full_like(zero, float(Status.NOT_CONVERGED)), zero, zero
+    spread: model.Symmetric = (zero,) * 6
+    for iteration in range(problem.max_iterations):
+        f = model.linearise(q, cov, _per_track(v), p, t0, approximate)  # type: ignore[arg-type]
+        part, (l1, l2) = f.information(), f.multipliers(*f.y)
+        m = tuple((weights * entry).sum(-1) for entry in part)
+        middle = tuple((weights * weights * entry).sum(-1) for entry in part)
+        (d11, d12), (d21, d22) = f.d
+        down = [d11 * l1 + d21 * l2, d12 * l1 + d22 * l2, l2]
+        if not approximate:
+            extra = model.turning(f, l1, l2)
+            down = [down[0] + extra[0], down[1] + extra[1], l2]
+        b = tuple((weights * entry).sum(-1) for entry in down)
+        now = (weights * (f.y[0] * l1 + f.y[1] * l2)).sum(-1)
+        if prior is not None:
+            away = _away(prior, v, frame.t)
+            pull = _times(prior[0], away)
+            m, middle = (tuple(a + c for a, c in zip(x, prior[0], strict=True)) for x in (m, middle))
+            b = tuple(a + c for a, c in zip(b, pull, strict=True))
+            now = now + sum(a * c for a, c in zip(away, pull, strict=True))
+        factors = model.factor(m)  # type: ignore[arg-type]
+        regular = (m[5] > 0) & (factors[5] > digits * m[3]) & (factors[6] > digits * m[0])
+        if iteration == 0:
+            tilt = t0 - f.shape[0] * f.c
+            straight = (weights * (f.w[0] * f.s * f.s + 2 * f.w[1] * f.s * tilt + f.w[2] * tilt * tilt)).sum(-1)
+            apart = straight > parallel * (m[3] + m[5])
+            regular = regular & (apart if prior is None else apart | (prior[0][0] + prior[0][3] + prior[0][5] > 0))
+        step = model.solve(factors, b)  # type: ignore[arg-type]
+        gain = sum(x * y for x, y in zip(b, step, strict=True))
+        inverse = model.inverse(factors)
+        covariance = model.congruent(inverse, middle) if problem.sandwich else inverse  # type: ignore[arg-type]
+        fine = active & regular & torch.isfinite(gain + sum(step) + now) & torch.isfinite(covariance[0] + covariance[3] + covariance[5])
+        status = torch.where(active & ~regular, float(Status.SINGULAR), status)
+        spread = tuple(torch.where(fine, new, old) for new, old in zip(covariance, spread, strict=True))  # type: ignore[assignment]
+        chi2 = torch.where(fine, now - gain, chi2)
+        step = tuple(torch.where(fine, value, 0.0) for value in step)  # type: ignore[assignment]
+        next_p = model.moved(f, q, _per_track(step), p, approximate)  # type: ignore[arg-type]
+        p = tuple(torch.where(fine.unsqueeze(-1), new, old) for new, old in zip(next_p, p, strict=True))  # type: ignore[assignment]
+        v = (v[0] + step[0], v[1] + step[1], v[2] + (step[2] + frame.t * step[0]))
+        ratio = (gain / last).clamp(1e-6, 1.0) if iteration else torch.ones_like(gain)
+        arrived = ((gain * ratio < limit) & (gain < 2e3 * limit)) | ((gain < stalled * heaviest) & (gain > 0.25 * last))
+        if approximate:
+            status = torch.where(fine & (iteration + 1 == problem.max_iterations), 0.0, status)
+            active = fine
+        else:
+            status, active = torch.where(fine & arrived, 0.0, status), fine & ~arrived
+        last = gain
+        if not torch.compiler.is_compiling() and not bool(active.any()):
+            break
+    if approximate:
+        f = model.linearise(q, cov, _per_track(v), p, t0, True)  # type: ignore[arg-type]
+        chi2 = (weights * sum(f.e[i] * f.e[i] / cov[i][i] for i in range(5))).sum(-1)
+    point, matrix = frame.point_out(v), frame.matrix_out(spread)
+    sound = torch.isfinite(point).all(-1) & torch.isfinite(matrix).flatten(-2).all(-1) & torch.isfinite(chi2)
+    solved = sound & (status < float(Status.SINGULAR))
+    momenta = torch.stack([p[0] + frame.phi[..., None], p[1], p[2]], dim=-1)
+    keep = good & torch.isfinite(momenta).all(-1)
+    return Solution(
+        torch.where(solved.unsqueeze(-1), point, start),
+        torch.where(solved[..., None, None], matrix, 0.0),
+        torch.where(solved, chi2, 0.0),
+        torch.where(keep.unsqueeze(-1), momenta, 0.0),
+        torch.where(sound, status, float(Status.SINGULAR)).to(torch.int32),
+    )
+
+
+def _objective(v: Tensor, p: Tensor, q: Tensor, g: Tensor) -> Tensor:
+    """Half the chi2 of one track, from the textbook five residuals: q (5,), g the inverse covariance (5, 5)."""
+    c, s, t = torch.cos(p[0]), torch.sin(p[0]), 1 / torch.tan(p[1])
+    Q, R = v[0] * c + v[1] * s, v[1] * c - v[0] * s
+    h = torch.stack([-R - 0.5 * p[2] * Q * Q, v[2] - t * Q * (1 - R * p[2]), p[0] - p[2] * Q, p[1], p[2]])
+    return 0.5 * (q - h) @ g @ (q - h)
+
+
+def _differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+    """Vertex, covariance, chi2 and momenta at the solution, as functions of the leaves."""
+    tracks, covariance, weights, position, information = leaves
+    live = Problem(
+        tracks, covariance, weights, problem.mask, problem.offsets, position, information, problem.seed,  # type: ignore[arg-type]
+        problem.ndive, problem.sandwich, problem.tolerance, problem.max_iterations, problem.threads,
+    )  # fmt: skip
+    padded, place = live.padded()
+    momenta = solution.momenta.double()
+    if place is not None:
+        slots = momenta.new_zeros((problem.vertices, padded.tracks.shape[0] * padded.tracks.shape[1], 3))
+        momenta = slots.index_copy(1, place, momenta).unflatten(1, padded.tracks.shape[:2]).transpose(0, 1)
+    solved = solution.status < int(Status.SINGULAR)
+    good = _usable(padded) & solved.unsqueeze(-1)
+    parts, cov, w = _components(padded, good)
+    q = torch.stack(parts, dim=-1)
+    v0 = solution.vertex.double()
+    p0 = torch.where(good.unsqueeze(-1), momenta, torch.tensor([0.0, 1.5, 0.0], dtype=torch.float64, device=q.device))
+    matrix = torch.stack([torch.stack([cov[min(i, j)][max(i, j)] for j in range(5)], -1) for i in range(5)], -2)
+    g = torch.linalg.inv(matrix)
+    flat = (v0.unsqueeze(-2).expand(p0.shape).reshape(-1, 3), p0.reshape(-1, 3), q.reshape(-1, 5), g.reshape(-1, 5, 5))
+    gv, gp = torch.func.vmap(torch.func.grad(_objective, argnums=(0, 1)))(*flat)
+    fixed = tuple(value.detach() for value in flat)
+    (hvv, _), (hpv, hpp) = torch.func.vmap(torch.func.hessian(_objective, argnums=(0, 1)))(*fixed)
+    shape = p0.shape[:-1]
+    gv, gp = gv.reshape(*shape, 3), gp.reshape(*shape, 3)
+    hvv, hpv, hpp = (value.reshape(*shape, 3, 3) for value in (hvv, hpv, hpp))
+    back = -torch.linalg.solve(hpp, hpv)  # dp/dv
+    exact = (w.detach()[..., None, None] * (hvv + hpv.mT @ back)).sum(-3)
+    pull = (w.unsqueeze(-1) * (gv + (back.mT @ gp.unsqueeze(-1)).squeeze(-1))).sum(-2)
+    away = prior = None
+    if padded.prior_information is not None and padded.prior_position is not None:
+        prior = 0.5 * (padded.prior_information + padded.prior_information.mT)
+        away = v0 - padded.prior_position
+        exact, pull = exact + prior.detach(), pull + (prior @ away.unsqueeze(-1)).squeeze(-1)
+    exact = torch.where(solved[..., None, None], exact, torch.eye(3, dtype=exact.dtype, device=exact.device))
+    dv = -torch.linalg.solve(exact, pull.unsqueeze(-1)).squeeze(-1)
+    # The part of the step that has no gradient only moves the point to the minimum (mode ndive stops beside it).
+    v = v0 + torch.where(solved.unsqueeze(-1), dv - dv.detach(), 0.0)
+    dp = -torch.linalg.solve(hpp, gp.unsqueeze(-1)).squeeze(-1) + (back @ (v - v0).unsqueeze(-2).unsqueeze(-1)).squeeze(-1)
+    p = p0 + dp - dp.detach()
+    return _outputs(padded, v, p, q, cov, w, g, prior, place)
+
+
+def _outputs(
+    problem: Problem, v: Tensor, p: Tensor, q: Tensor, cov: list[list[Tensor]], w: Tensor, g: Tensor,
+    prior: Tensor | None, place: Tensor | None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """The outputs as explicit functions of the vertex, the momenta and the inputs."""
+    f = model.linearise(q.unbind(-1), cov, v.unsqueeze(-2).unbind(-1), p.unbind(-1), torch.zeros((), dtype=v.dtype), False)
+    part = f.information()
+    full = torch.stack([torch.stack([part[i] for i in row], -1) for row in ((0, 1, 2), (1, 3, 4), (2, 4, 5))], -2)
+    m, spread = (w[..., None, None] * full).sum(-3), ((w * w)[..., None, None] * full).sum(-3)
+    e = torch.stack(f.e, dim=-1)
+    chi2 = (w * (e.unsqueeze(-2) @ g @ e.unsqueeze(-1)).squeeze(-1).squeeze(-1)).sum(-1)
+    if prior is not None and problem.prior_position is not None:
+        away = v - problem.prior_position
+        m, spread = m + prior, spread + prior
+        chi2 = chi2 + (away.unsqueeze(-2) @ prior @ away.unsqueeze(-1)).squeeze(-1).squeeze(-1)
+    regular = torch.linalg.det(m.detach()) > 0
+    inverse = torch.linalg.inv(torch.where(regular[..., None, None], m, torch.eye(3, dtype=m.dtype, device=m.device)))
+    covariance = inverse @ spread @ inverse if problem.sandwich else inverse
+    momenta = p if place is None else p.transpose(0, 1).flatten(1, 2)[:, place]
+    return v, torch.where(regular[..., None, None], covariance, 0.0), chi2, momenta
