@@ -104,7 +104,7 @@ def prepare(spec: Path, overrides: tuple[str, ...], prepared: Path, workers: int
     """Read the files of SPEC once into a dataset that is fast to train from."""
     from engine import pipeline
 
-    click.echo(pipeline.prepare(spec, overrides, prepared, workers))
+    _finish(pipeline.prepare, spec, overrides, prepared, workers)
 
 
 @main.command()

@@ -92,7 +92,8 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
     if spec.reweight is not None:
         factors = _shape_factors(sums, None if spec.to == "flat" else reference)
     if spec.balance is not None:
-        factors *= _balance_factors(spec, sums, factors, reference)[:, None]
+        name = list(target.classes)[reference] if target else "all rows"
+        factors *= _balance_factors(spec, sums, factors, reference, name)[:, None]
     table = tuple(tuple(float(factor) for factor in row) for row in factors)
     edges = spec.bins if spec.reweight is not None else ()
     return WeightFactors(spec.of, target.name if target else None, spec.reweight, edges, table)
@@ -135,12 +136,13 @@ def _shape_factors(sums: Array, reference: int | None) -> Array:
     return factors
 
 
-def _balance_factors(spec: WeightSpec, sums: Array, factors: Array, reference: int) -> Array:
+def _balance_factors(spec: WeightSpec, sums: Array, factors: Array, reference: int, name: str) -> Array:
     """One factor a class, so that all have the sum of the reference class; a class without weight keeps 1."""
     totals = (sums * factors).sum(axis=1)
     if not totals[reference] > 0:
         raise DataError(
-            f"weights.{spec.name} balances the classes of {spec.balance} to one without weight in the training split"
+            f"weights.{spec.name} brings the classes of {spec.balance} to the sum of weights of {name}, which has none in "
+            "the training split; name another class with `to:`"
         )
     result: Array = np.divide(totals[reference], totals, out=np.ones_like(totals), where=totals > 0)
     return result

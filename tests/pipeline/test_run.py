@@ -54,12 +54,13 @@ def test_resuming_a_finished_run_changes_nothing(engine: Engine, finished_run: P
 
 def test_a_run_needs_its_prepared_data_or_the_same_files(engine: Engine, finished_run: Path, workspace: Path) -> None:
     prepared, kept = workspace / "prepared", workspace / "prepared-kept"
-    source, moved = workspace / "data" / "calratio" / "bib.root", workspace / "bib.kept"
+    files = workspace / "data" / "calratio"
+    source, moved = files / "qcd.root", workspace / "qcd.kept"
     shutil.move(source, moved)
     try:
         without_file = engine("evaluate", finished_run, "--device", "cpu")
         shutil.move(prepared, kept)
-        shutil.copyfile(workspace / "data" / "calratio" / "qcd.root", source)
+        shutil.copyfile(files / "control_mc.root", source)
         other_data = engine("resume", finished_run, "--device", "cpu")
     finally:
         shutil.move(moved, source)

@@ -49,7 +49,7 @@ def server(finished_run: Path) -> Iterator[str]:
 
 def test_scalars_of_every_loss_and_metric_are_served(server: str) -> None:
     tags = _ask(f"{server}/scalars/tags")
-    (run,) = [name for name, found in tags.items() if any("tagging" in tag for tag in found)]
+    run = "0001/tensorboard"
     names = list(tags[run])
     for wanted in ("tagging", "confusion", "learning_rate", "rows_per_second"):
         assert any(wanted in name for name in names), names
