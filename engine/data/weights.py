@@ -141,8 +141,8 @@ def _balance_factors(spec: WeightSpec, sums: Array, factors: Array, reference: i
     totals = (sums * factors).sum(axis=1)
     if not totals[reference] > 0:
         raise DataError(
-            f"weights.{spec.name} brings the classes of {spec.balance} to the sum of weights of {name}, which has none in "
-            "the training split; name another class with `to:`"
+            f"weights.{spec.name} brings the classes of {spec.balance} to the sum of weights of {name}, which has "
+            "none in the training split; name another class with `to:`"
         )
     result: Array = np.divide(totals[reference], totals, out=np.ones_like(totals), where=totals > 0)
     return result
