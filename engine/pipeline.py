@@ -44,11 +44,6 @@ class Job:
     device: str
     progress: Progress
 
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The nodes that a loss looks at."""
-        return loss_nodes(self.experiment)
-
 
 def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int | None) -> Outcome:
     """Read the files of a spec into its prepared dataset, or find that it is up to date."""
@@ -107,7 +102,8 @@ def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: 
     experiment, plan = load_planned(directory.spec, ())
     network = trained_network(plan, directory, experiment.seed).to(resolve_device(device))
     with Progress() as progress:
-        summary = predict_files(experiment, network, loss_nodes(experiment), directory, files, output, batch, progress)
+        outputs = tuple(experiment.trained_on)
+        summary = predict_files(experiment, network, outputs, directory, files, output, batch, progress)
     return Outcome(summary.text, SKIPPED if summary.skipped else 0)
 
 
@@ -117,12 +113,6 @@ def simulate(kind: str, output: Path, events: int, seed: int, workers: int | Non
 
     with Progress() as progress:
         return simulator(kind)(output, events, seed, workers or available_processors(), progress)
-
-
-def loss_nodes(experiment: Experiment) -> tuple[str, ...]:
-    """The nodes that a loss looks at, each once, in the order of the losses."""
-    nodes = (loss.of.removesuffix(".logits") for loss in experiment.training.losses.values())
-    return tuple(dict.fromkeys(nodes))
 
 
 def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:
@@ -275,7 +265,7 @@ def _export(experiment: Experiment, network: Network, directory: RunDirectory) -
 
     return [
         f"exported {path} (largest difference {agreement.largest:.1e} in {agreement.rows} rows)"
-        for path, agreement in export_run(experiment, network, loss_nodes(experiment), directory)
+        for path, agreement in export_run(experiment, network, tuple(experiment.trained_on), directory)
     ]
 
 

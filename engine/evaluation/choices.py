@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.spec.experiment import Experiment
-    from engine.spec.sections import MetricSpec
+    from engine.spec.sections import ChoiceSpec
 
 DRAWN = ("roc", "confusion_matrix", "weighted_ks", "s_over_sqrt_b", "efficiency", "residuals")
 """The kinds of metrics that have a plot of the same name."""
@@ -24,19 +24,11 @@ class Choice:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def trained_on(experiment: Experiment) -> dict[str, str]:
-    """For each output that a loss looks at the target that it is compared with, by the first such loss."""
-    found: dict[str, str] = {}
-    for loss in experiment.training.losses.values():
-        found.setdefault(loss.of.removesuffix(".logits"), loss.target)
-    return found
-
-
 def evaluated_outputs(experiment: Experiment) -> tuple[str, ...]:
     """The outputs that losses, metrics and plots look at, each once."""
     listed = [*(experiment.evaluation.metrics or ()), *(experiment.evaluation.plots or ())]
     asked = (choice.options.get("of") for choice in listed)
-    return tuple(dict.fromkeys([*trained_on(experiment), *(name for name in asked if name is not None)]))
+    return tuple(dict.fromkeys([*experiment.trained_on, *(name for name in asked if name is not None)]))
 
 
 def chosen_metrics(experiment: Experiment) -> list[Choice]:
@@ -55,14 +47,14 @@ def chosen_plots(experiment: Experiment, metrics: Iterable[Choice]) -> list[Choi
     """The plots of the spec, or the scores, every metric that can be drawn, and the history."""
     if experiment.evaluation.plots is not None:
         return _named(experiment.evaluation.plots)
-    classes = any(experiment.data.targets[target].classes for target in trained_on(experiment).values())
+    classes = any(experiment.data.targets[target].classes for target in experiment.trained_on.values())
     kinds = dict.fromkeys(metric.kind for metric in metrics if metric.kind in DRAWN)
     return [Choice(kind, kind) for kind in [*(["scores"] if classes else []), *kinds, "history"]]
 
 
 def _default_metrics(experiment: Experiment) -> list[Choice]:
     found = []
-    for output, target in trained_on(experiment).items():
+    for output, target in experiment.trained_on.items():
         classes = experiment.data.targets[target].classes
         kinds = ("roc", "accuracy", "confusion_matrix") if classes else ("residuals",)
         found += [(kind, {"of": output, "target": target}) for kind in kinds]
@@ -70,7 +62,7 @@ def _default_metrics(experiment: Experiment) -> list[Choice]:
     return [Choice(kind, kind if times[kind] == 1 else f"{kind}_{options['of']}", options) for kind, options in found]
 
 
-def _named(specs: Iterable[MetricSpec]) -> list[Choice]:
+def _named(specs: Iterable[ChoiceSpec]) -> list[Choice]:
     """Names as given; else the kind, with a number from the second of a kind on."""
     found: list[Choice] = []
     for spec in specs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.evaluation.choices import evaluated_outputs, trained_on
+from engine.evaluation.choices import evaluated_outputs
 from engine.evaluation.evaluate import Evaluation, evaluate
 from engine.evaluation.facts import collect_facts
 from engine.evaluation.predictions import predict_dataset
@@ -30,7 +30,7 @@ def evaluate_run(
     split = experiment.evaluation.split
     batch = experiment.training.validation_batch
     outputs = evaluated_outputs(experiment)
-    predictions = predict_dataset(network, dataset, split, device, outputs, batch, trained_on(experiment))
+    predictions = predict_dataset(network, dataset, split, device, outputs, batch, experiment.trained_on)
     predictions.save(run.predictions / f"{split}.arrow")
     return evaluate(experiment, {split: predictions}, run, collect_facts(experiment, plan, dataset, run))
 

@@ -23,7 +23,7 @@ from engine.export.predict import Scorer, contract_transforms, prediction_chunks
 from engine.export.raw import RawInputs, raw_inputs
 from engine.export.raw_table import raw_tensors
 from engine.runs import RunDirectory, write_json
-from engine.spec.sections.results import MetricSpec
+from engine.spec.sections.choice import ChoiceSpec
 
 if TYPE_CHECKING:
     from engine.graph.network import Network
@@ -55,7 +55,7 @@ def export_run(
 
 
 def _onnx(
-    exporter: MetricSpec,
+    exporter: ChoiceSpec,
     experiment: Experiment,
     network: Network,
     outputs: Sequence[str],
@@ -157,7 +157,7 @@ def _facts(
     experiment: Experiment, raw: RawInputs, outputs: Sequence[str], contract: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a program that loads the file should know."""
-    targets = {loss.of.removesuffix(".logits"): loss.target for loss in experiment.training.losses.values()}
+    targets = experiment.trained_on
     classes = {
         name: list(experiment.data.targets[targets[name]].classes)
         for name in outputs

@@ -179,10 +179,9 @@ def _tables(path: str, data: DataSpec, predict: PredictSpec, layout: LayoutSpec)
 
 def named_scores(scores: Mapping[str, Array], experiment: Experiment) -> dict[str, Array]:
     """One column a value: `is_data` for a single one, `jet_class_signal` for each class, `<node>_<i>` otherwise."""
-    trained_on = {loss.of.removesuffix(".logits"): loss.target for loss in experiment.training.losses.values()}
     columns = {}
     for node, values in scores.items():
-        target = experiment.data.targets.get(trained_on.get(node, ""))
+        target = experiment.data.targets.get(experiment.trained_on.get(node, ""))
         classes = list(target.classes) if target is not None else []
         width = values.shape[1]
         names = classes if len(classes) == width else [str(index) for index in range(width)]

@@ -11,7 +11,7 @@ from engine.spec.build_training import build_training
 from engine.spec.defaults import choice, complete
 from engine.spec.document import Document
 from engine.spec.experiment import Experiment
-from engine.spec.sections import EvaluationSpec, MetricSpec
+from engine.spec.sections import ChoiceSpec, EvaluationSpec
 
 
 def build_experiment(document: Document) -> Experiment:
@@ -41,11 +41,11 @@ def _evaluation(raw: dict[str, Any]) -> EvaluationSpec:
     return EvaluationSpec(value["split"], metrics, plots, path)
 
 
-def _choices(values: list[Any], reference: str, path: Path) -> tuple[MetricSpec, ...]:
+def _choices(values: list[Any], reference: str, path: Path) -> tuple[ChoiceSpec, ...]:
     """Names, or names with settings, with their defaults filled in."""
     specs = []
     for index, value in enumerate(values):
         kind, options = choice(value, reference)
         where = (*path, index) if isinstance(value, str) else (*path, index, kind)
-        specs.append(MetricSpec(kind, options, where))
+        specs.append(ChoiceSpec(kind, options, where))
     return tuple(specs)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from engine.spec.document import Document
-from engine.spec.sections import DataSpec, EvaluationSpec, MetricSpec, ModelSpec, TrainingSpec
+from engine.spec.sections import ChoiceSpec, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class Experiment:
     model: ModelSpec
     training: TrainingSpec
     evaluation: EvaluationSpec
-    export: tuple[MetricSpec, ...]
+    export: tuple[ChoiceSpec, ...]
     document: Document
 
     @property
-    def resolved(self) -> dict[str, Any]:
-        """The spec after includes, overrides and aliases, as plain values; it reads back as the same experiment."""
-        value: dict[str, Any] = self.document.value
-        return value
+    def trained_on(self) -> dict[str, str]:
+        """For each node that a loss looks at the target that the first such loss compares it with."""
+        found: dict[str, str] = {}
+        for loss in self.training.losses.values():
+            found.setdefault(loss.of.removesuffix(".logits"), loss.target)
+        return found

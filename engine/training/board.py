@@ -157,7 +157,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, bool | int | float | st
         elif value is not None:
             flat[path] = value if isinstance(value, bool | int | float) else str(value)
 
-    walk("", experiment.resolved.get("training", {}))
+    walk("", experiment.document.value.get("training", {}))
     return flat
 
 

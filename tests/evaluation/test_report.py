@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from engine.errors import DataError
-from engine.evaluation.choices import chosen_metrics, chosen_plots, column_units, evaluated_outputs, trained_on
+from engine.evaluation.choices import chosen_metrics, chosen_plots, column_units, evaluated_outputs
 from engine.evaluation.evaluate import evaluate
 from engine.evaluation.facts import ReportFacts
 from engine.evaluation.history import History
@@ -127,7 +127,7 @@ def test_a_report_of_nothing_is_a_page():
 
 
 def test_what_is_evaluated_follows_from_the_losses_where_nothing_is_listed(experiment, repository):
-    assert trained_on(experiment) == {"jet_class": "label", "is_data": "is_data"}
+    assert experiment.trained_on == {"jet_class": "label", "is_data": "is_data"}
     assert evaluated_outputs(experiment) == ("jet_class", "is_data")
     assert column_units(experiment)["pt"] == "GeV"
     bare = load_experiment(repository / "specs/calratio.yaml", ["evaluation.metrics=null", "evaluation.plots=null"])

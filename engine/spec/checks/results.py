@@ -12,7 +12,7 @@ from engine.spec.checks.weights import weight_names
 from engine.spec.constants import constant
 from engine.spec.experiment import Experiment
 from engine.spec.expressions import ExpressionError
-from engine.spec.sections import MetricSpec
+from engine.spec.sections import ChoiceSpec
 
 
 def check_results(experiment: Experiment) -> Iterator[Mistake]:
@@ -29,7 +29,7 @@ def check_results(experiment: Experiment) -> Iterator[Mistake]:
                 yield unknown("node", name, experiment.model.graph, (*spec.path, "outputs", index))
 
 
-def _references(spec: MetricSpec, experiment: Experiment) -> Iterator[Mistake]:
+def _references(spec: ChoiceSpec, experiment: Experiment) -> Iterator[Mistake]:
     of, target, weight = (spec.options.get(key) for key in ("of", "target", "weight"))
     if of is not None and of.partition(".")[0] not in experiment.model.graph:
         yield unknown("node", of, experiment.model.graph, (*spec.path, "of"))
@@ -40,7 +40,7 @@ def _references(spec: MetricSpec, experiment: Experiment) -> Iterator[Mistake]:
         yield unknown("weight", weight, known, (*spec.path, "weight"))
 
 
-def _known_classes(spec: MetricSpec, experiment: Experiment) -> list[str] | None:
+def _known_classes(spec: ChoiceSpec, experiment: Experiment) -> list[str] | None:
     """Classes that the options may name; None where the target is unknown."""
     name = spec.options.get("target")
     if name is None:
@@ -49,7 +49,7 @@ def _known_classes(spec: MetricSpec, experiment: Experiment) -> list[str] | None
     return None if target is None else list(target.classes)
 
 
-def _classes(spec: MetricSpec, experiment: Experiment) -> Iterator[Mistake]:
+def _classes(spec: ChoiceSpec, experiment: Experiment) -> Iterator[Mistake]:
     known = _known_classes(spec, experiment)
     if known is None:
         return
@@ -67,7 +67,7 @@ def _classes(spec: MetricSpec, experiment: Experiment) -> Iterator[Mistake]:
                 yield unknown("class", name, known, (*spec.path, key, name))
 
 
-def _parts(spec: MetricSpec, experiment: Experiment) -> Iterator[Mistake]:
+def _parts(spec: ChoiceSpec, experiment: Experiment) -> Iterator[Mistake]:
     """Columns of `per` and `bins`, and the edges of the bins."""
     columns = experiment.data.columns
     for key in ("per", "bins"):

@@ -1,5 +1,6 @@
 """The sections of a spec as frozen dataclasses: what the rest of the program works with."""
 
+from engine.spec.sections.choice import ChoiceSpec
 from engine.spec.sections.data import (
     CollectionSpec,
     DataSpec,
@@ -16,9 +17,8 @@ from engine.spec.sections.data import (
     WeightSpec,
 )
 from engine.spec.sections.model import BlockParameter, BlockSpec, LayerSpec, ModelSpec, NodeSpec, SourceSpec
-from engine.spec.sections.results import EvaluationSpec, MetricSpec
+from engine.spec.sections.results import EvaluationSpec
 from engine.spec.sections.training import (
-    ChoiceSpec,
     EarlyStoppingSpec,
     LossSpec,
     MonitorSpec,
@@ -41,7 +41,6 @@ __all__ = [
     "LayerSpec",
     "LayoutSpec",
     "LossSpec",
-    "MetricSpec",
     "ModelSpec",
     "MonitorSpec",
     "NodeSpec",

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from engine.errors import Path
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """A metric, plot or exporter: its kind and its options as written."""
-
-    kind: str
-    options: Mapping[str, Any]
-    path: Path
+from engine.spec.sections.choice import ChoiceSpec
 
 
 @dataclass(frozen=True)
@@ -23,6 +14,6 @@ class EvaluationSpec:
     """The whole `evaluation:` section."""
 
     split: Literal["train", "validation", "test"]
-    metrics: tuple[MetricSpec, ...] | None  # None: what fits the losses
-    plots: tuple[MetricSpec, ...] | None  # None: what fits the losses
+    metrics: tuple[ChoiceSpec, ...] | None  # None: what fits the losses
+    plots: tuple[ChoiceSpec, ...] | None  # None: what fits the losses
     path: Path = ("evaluation",)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from engine.errors import Path
 from engine.spec.expressions import Expression
+from engine.spec.sections.choice import ChoiceSpec
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,6 @@ class LossSpec:
     target: str
     stream: str
     weight: str | None
-    options: Mapping[str, Any]
-    path: Path
-
-
-@dataclass(frozen=True)
-class ChoiceSpec:
-    """A named choice with its settings: an optimizer (`nadam: {lr: 8e-4}`) or a schedule (`cosine: {...}`)."""
-
-    kind: str
     options: Mapping[str, Any]
     path: Path
 
