@@ -21,6 +21,7 @@ namespace {
 constexpr int64_t BLOCK = 512;      // elements of a block: its parameters stay in the first-level cache
 constexpr int64_t STRIP = 256;      // logarithms computed together
 constexpr int LANES = 16;           // the widest vector
+constexpr int64_t LINE = 64;        // bytes of a cache line
 constexpr int64_t TILE = 32 * 1024; // output elements between load and transform: 128 KiB, well inside the second-level cache
 constexpr int64_t SCRATCH = 4096;
 constexpr int64_t LONG_RUN = 32;    // mean length of a run of logarithms from which computing in place is faster
@@ -38,6 +39,19 @@ struct Logarithms {
     std::vector<int64_t> runs;     // where in `at` each run of consecutive elements begins, and the end of the last
     bool together = false;
 };
+
+// Memory that is used soon: a cache line of it is asked for every few vectors, so that it arrives while the processor computes.
+struct Ahead {
+    const char *at;
+    int64_t lines;  // that follow `at`
+};
+
+ENGINE_INLINE void fetch_line(Ahead &ahead) {
+    __builtin_prefetch(ahead.at, 0, 2);
+    const int64_t more = ahead.lines > 0;
+    ahead.at += more * LINE;
+    ahead.lines -= more;
+}
 
 struct OneHot {
     std::vector<int32_t> at;
@@ -111,9 +125,12 @@ ENGINE_LOAD(uint64, uint64_t)
 
 // Logarithms of `groups` whole vectors: without a remainder, which would run element by element and cost as much as the rest.
 ENGINE_CLONES void engine_transform_logarithms(float *ENGINE_RESTRICT data, const uint32_t *ENGINE_RESTRICT keep,
-                                               const float *ENGINE_RESTRICT minus_one, int64_t groups) {
-    for (int64_t i = 0; i < groups * LANES; ++i)
-        data[i] = engine::log1p_or_nan(float_of(bits_of(data[i]) & keep[i]), minus_one[i]);
+                                               const float *ENGINE_RESTRICT minus_one, int64_t groups, Ahead *ahead) {
+    for (int64_t group = 0; group < groups; ++group, data += LANES, keep += LANES, minus_one += LANES) {
+        fetch_line(*ahead);
+        fetch_line(*ahead);
+        for (int64_t i = 0; i < LANES; ++i) data[i] = engine::log1p_or_nan(float_of(bits_of(data[i]) & keep[i]), minus_one[i]);
+    }
 }
 
 ENGINE_CLONES void engine_pick(const float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT strip) {
@@ -124,8 +141,10 @@ ENGINE_CLONES void engine_put(const float *ENGINE_RESTRICT strip, const int32_t 
     for (int64_t i = 0; i < count; ++i) data[at[i]] = strip[i];
 }
 
-ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const Affine *ENGINE_RESTRICT affine, int64_t groups) {
-    for (int64_t group = 0; group < groups; ++group, ++affine, data += LANES)
+ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const Affine *ENGINE_RESTRICT affine, int64_t groups,
+                                           Ahead *ahead) {
+    for (int64_t group = 0; group < groups; ++group, ++affine, data += LANES) {
+        fetch_line(*ahead);
         for (int64_t i = 0; i < LANES; ++i) {
             const float x = float_of(bits_of(data[i]) & affine->keep[i]);
             const float above = x < affine->low[i] ? affine->low[i] : x;
@@ -133,6 +152,7 @@ ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const Af
             const float y = clipped * affine->scale[i] + affine->offset[i];
             data[i] = is_finite(x) & is_finite(y) ? y : affine->fill[i];
         }
+    }
 }
 
 extern "C" {
@@ -195,50 +215,52 @@ void engine_plan_load(const EnginePlan *plan, int dtype, const void *values, int
 }
 
 // Logarithms [first, last) of a block, at most STRIP, collected from where they are.
-static void transform_strip(const Logarithms &logs, int64_t first, int64_t last, float *out) {
+static void transform_strip(const Logarithms &logs, int64_t first, int64_t last, float *out, Ahead &ahead) {
     alignas(64) float strip[STRIP];
     const int64_t count = last - first, groups = (count + LANES - 1) / LANES;
     engine_pick(out, &logs.at[first], count, strip);
     std::fill(strip + count, strip + groups * LANES, 0.0f);
-    engine_transform_logarithms(strip, &logs.keep[first], &logs.minus_one[first], groups);
+    engine_transform_logarithms(strip, &logs.keep[first], &logs.minus_one[first], groups, &ahead);
     engine_put(strip, &logs.at[first], count, out);
 }
 
 // Logarithms [first, last) of consecutive elements: whole vectors in place, the rest as a strip.
-static void transform_run(const Logarithms &logs, int64_t first, int64_t last, float *out) {
+static void transform_run(const Logarithms &logs, int64_t first, int64_t last, float *out, Ahead &ahead) {
     const int64_t groups = (last - first) / LANES, rest = first + groups * LANES;
-    engine_transform_logarithms(out + logs.at[first], &logs.keep[first], &logs.minus_one[first], groups);
-    if (rest < last) transform_strip(logs, rest, last, out);
+    engine_transform_logarithms(out + logs.at[first], &logs.keep[first], &logs.minus_one[first], groups, &ahead);
+    if (rest < last) transform_strip(logs, rest, last, out, ahead);
 }
 
 // The first `count` logarithms of a block.
-static void transform_logarithms(const Logarithms &logs, int64_t count, float *out) {
+static void transform_logarithms(const Logarithms &logs, int64_t count, float *out, Ahead &ahead) {
     if (logs.together)
         for (size_t run = 0; run + 1 < logs.runs.size() && logs.runs[run] < count; ++run)
-            transform_run(logs, logs.runs[run], std::min(logs.runs[run + 1], count), out);
+            transform_run(logs, logs.runs[run], std::min(logs.runs[run + 1], count), out, ahead);
     else
-        for (int64_t first = 0; first < count; first += STRIP) transform_strip(logs, first, std::min(first + STRIP, count), out);
+        for (int64_t first = 0; first < count; first += STRIP) transform_strip(logs, first, std::min(first + STRIP, count), out, ahead);
 }
 
 // The first `count` elements of a block: whole vectors in place, the rest in a vector of its own.
-static void transform_affine(const std::vector<Affine> &affine, int64_t count, float *out) {
+static void transform_affine(const std::vector<Affine> &affine, int64_t count, float *out, Ahead &ahead) {
     const int64_t groups = count / LANES, rest = count % LANES;
-    engine_transform_affine(out, affine.data(), groups);
+    engine_transform_affine(out, affine.data(), groups, &ahead);
     if (rest == 0) return;
     alignas(64) float last[LANES] = {};
     std::copy_n(out + groups * LANES, rest, last);
-    engine_transform_affine(last, affine.data() + groups, 1);
+    engine_transform_affine(last, affine.data() + groups, 1, &ahead);
     std::copy_n(last, rest, out + groups * LANES);
 }
 
-void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out) {
+void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out, const void *next, int64_t next_bytes) {
+    // Without anything to fetch it is the line that is in the cache already, which costs nothing.
+    Ahead ahead = {static_cast<const char *>(next == nullptr ? out : next), next == nullptr ? 0 : next_bytes / LINE};
     const Logarithms &logs = plan->logarithms;
     const int64_t logs_each = static_cast<int64_t>(logs.at.size()) / plan->block;
     const int64_t classes_each = static_cast<int64_t>(plan->one_hot.at.size()) / plan->block;
     for (int64_t first = 0; first < objects; first += plan->block, out += plan->block * plan->width) {
         const int64_t count = std::min(plan->block, objects - first);
-        transform_logarithms(logs, count * logs_each, out);
-        transform_affine(plan->affine, count * plan->width, out);
+        transform_logarithms(logs, count * logs_each, out, ahead);
+        transform_affine(plan->affine, count * plan->width, out, ahead);
         for (int64_t i = 0; i < count * classes_each; ++i) {
             float &element = out[plan->one_hot.at[i]];
             element = element == plan->one_hot.value[i] ? 1.0f : 0.0f;
@@ -253,7 +275,7 @@ void engine_sanitize(const EnginePlan *plan, int dtype, const void *values, int6
     for (int64_t first = 0; first < objects; first += step) {
         const int64_t count = std::min(step, objects - first);
         engine_plan_load(plan, dtype, bytes + first * size, count, scratch.data(), out + first * plan->width);
-        engine_plan_transform(plan, count, out + first * plan->width);
+        engine_plan_transform(plan, count, out + first * plan->width, nullptr, 0);
     }
 }
 

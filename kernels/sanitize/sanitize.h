@@ -54,8 +54,9 @@ int64_t engine_plan_scratch(const struct EnginePlan *plan);
 // First half: stored values (objects, features) -> float32 (objects, width), each column a copy of its source feature.
 void engine_plan_load(const struct EnginePlan *plan, int dtype, const void *values, int64_t objects, float *scratch, float *out);
 
-// Second half: what engine_plan_load wrote is transformed in place.
-void engine_plan_transform(const struct EnginePlan *plan, int64_t objects, float *out);
+// Second half: what engine_plan_load wrote is transformed in place. Meanwhile `next_bytes` from `next` on (null: nothing), which the caller will
+// read soon, are brought into the second-level cache.
+void engine_plan_transform(const struct EnginePlan *plan, int64_t objects, float *out, const void *next, int64_t next_bytes);
 
 // Both halves, tile by tile: values (objects, features) -> out (objects, width).
 void engine_sanitize(const struct EnginePlan *plan, int dtype, const void *values, int64_t objects, float *out);
