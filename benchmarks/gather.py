@@ -91,7 +91,7 @@ def memcpy_rate(source: np.ndarray, repeat: int) -> float:
 
 
 def torch_chains(table: np.ndarray, grouped: bool) -> dict[str, Callable[[np.ndarray], torch.Tensor]]:
-    """The same with torch operations: as one writes it, and with every operation in place in memory that is used again."""
+    """The same with torch operations: as one writes it, and with every operation in place, in memory used again."""
     source, out = torch.from_numpy(table), torch.zeros(BATCH, FEATURES)
     columns = slice(0, FEATURES // 4) if grouped else slice(0, FEATURES, 4)
     scale, offset = torch.full((FEATURES,), 0.5), torch.full((FEATURES,), 0.1)
