@@ -251,31 +251,6 @@ ENGINE_INLINE Cotangents<T> load_cotangents(const Pack<T, C>& pack, const Engine
     return ct;
 }
 
-// From the cotangent of the covariance to those of the normal matrix and of its spread: C = M^-1 B M^-1, or C = M^-1.
-template <class T, class C> ENGINE_INLINE void differentiate_covariance(const Pack<T, C>& pack, Cotangents<T>& ct, bool robust) {
-    const Symmetric<T> bar = ct.gamma_m;
-    Symmetric<T> m = pack.prior.given ? pack.prior.information : Symmetric<T>{}, spread = m;
-    for (int i = 0; i < pack.longest; ++i) {
-        Symmetric<T> part = information(pack.linears[i]);
-        accumulate(m, pack.slots[i].w, part);
-        accumulate(spread, pack.slots[i].w * pack.slots[i].w, part);
-    }
-    Symmetric<T> inverse = Factors<T>(m).inverse(), gamma = sandwich(inverse, bar);  // M^-1 Cbar M^-1
-    if (!robust) {
-        ct.gamma_m = Symmetric<T>{};
-        accumulate(ct.gamma_m, constant<T>(-1), gamma);
-        return;
-    }
-    ct.gamma_s = gamma;  // Mbar = -(gamma B M^-1 + its transpose)
-    Vector<T> b1 = row1(spread), b2 = row2(spread), b3 = row3(spread), i1 = row1(inverse), i2 = row2(inverse), i3 = row3(inverse);
-    Vector<T> g[3] = {row1(gamma), row2(gamma), row3(gamma)}, p[3];
-    for (int r = 0; r < 3; ++r) {
-        Vector<T> gb{dot(g[r], b1), dot(g[r], b2), dot(g[r], b3)};
-        p[r] = {dot(gb, i1), dot(gb, i2), dot(gb, i3)};
-    }
-    ct.gamma_m = {-(p[0].x + p[0].x), -(p[0].y + p[1].x), -(p[0].z + p[2].x), -(p[1].y + p[1].y), -(p[1].z + p[2].y), -(p[2].z + p[2].z)};
-}
-
 template <class T, class C>
 ENGINE_INLINE void store_track(const Pack<T, C>& pack, int i, const Gradient<T>& g, const Response<T>& r, mask_t<T> sound, bool with_covariance,
                                const EngineVertexGradients& out) {
@@ -316,7 +291,7 @@ ENGINE_INLINE void run_backward(const EngineVertexInputs& in, const EngineVertex
                                 const EngineVertexGradients& out, int64_t first, int64_t last) {
     using S = scalar_t<T>;
     Pack<T, C> pack;
-    const T zero{}, half = constant<T>(0.5);
+    const T zero{};
     const bool whole = out.tracks || out.covariance;
     for (int64_t begin = first; begin < last; begin += pack.lanes) {
         gather(pack, in, begin, last);
@@ -330,7 +305,13 @@ ENGINE_INLINE void run_backward(const EngineVertexInputs& in, const EngineVertex
         if (ct.covariance) {
             pack.linears.resize(std::max<size_t>(pack.linears.size(), pack.longest));
             for (int i = 0; i < pack.longest; ++i) pack.linears[i] = linearise<false>(pack.q(i), pack.covariance(i), v, load_momentum(pack, i, solution), pack.frame.t);
-            differentiate_covariance(pack, ct, in.sandwich != 0);
+            Symmetric<T> m = pack.prior.given ? pack.prior.information : Symmetric<T>{}, spread = m;
+            for (int i = 0; i < pack.longest; ++i) {
+                Symmetric<T> part = information(pack.linears[i]);
+                accumulate(m, pack.slots[i].w, part);
+                accumulate(spread, pack.slots[i].w * pack.slots[i].w, part);
+            }
+            differentiate_covariance(ct, m, spread, in.sandwich != 0);
         }
         Symmetric<T> exact = pack.prior.given ? pack.prior.information : Symmetric<T>{};
         Vector<T> rhs = ct.vertex;
@@ -347,17 +328,9 @@ ENGINE_INLINE void run_backward(const EngineVertexInputs& in, const EngineVertex
         }
         for (int i = 0; i < pack.longest; ++i) store_track(pack, i, pack.gradients[i], pack.responses[i], sound, ct.covariance, out);
         if (!pack.prior.given) continue;
-        Vector<T> d = pack.prior.distance(v, pack.frame.t), pull = pack.prior.information * d, along = pack.prior.information * lambda;
-        T g2 = ct.chi2 + ct.chi2;
-        Vector<T> position = pack.frame.covector_out({along.x + g2 * pull.x, along.y + g2 * pull.y, along.z + g2 * pull.z});
-        Vector<T> dl = pack.frame.vector_out(d), ll = pack.frame.vector_out(lambda);
-        auto entry = [&](T da, T la, T db, T lb) { return half * (la * db + da * lb) + ct.chi2 * da * db; };
-        Symmetric<T> information{entry(dl.x, ll.x, dl.x, ll.x), entry(dl.x, ll.x, dl.y, ll.y), entry(dl.x, ll.x, dl.z, ll.z),
-                                 entry(dl.y, ll.y, dl.y, ll.y), entry(dl.y, ll.y, dl.z, ll.z), entry(dl.z, ll.z, dl.z, ll.z)};
-        if (ct.covariance) {
-            accumulate(information, constant<T>(1), pack.frame.matrix_out(ct.gamma_m));
-            accumulate(information, constant<T>(1), pack.frame.matrix_out(ct.gamma_s));
-        }
+        Vector<T> position;
+        Symmetric<T> information;
+        prior_gradient(pack.frame, pack.prior, v, lambda, ct, position, information);
         sound = sound & finite_matrix(information) & finite(position.x + position.y + position.z);
         information = keep<T>(sound, information, Symmetric<T>{});
         position = {select<T>(sound, position.x, zero), select<T>(sound, position.y, zero), select<T>(sound, position.z, zero)};

@@ -39,6 +39,11 @@ struct EngineVertexGradients {
 int engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, int threads);
 int engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
                                const EngineVertexGradients* out, int double_precision, int threads);
+// On a CUDA device, on a stream (a cudaStream_t): null, or what went wrong.
+const char* engine_vertex_fit_cuda(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, void* stream);
+const char* engine_vertex_fit_backward_cuda(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
+                                            const EngineVertexGradients* out, int double_precision, void* stream);
+
 // Limit the instructions to a level (0 baseline, 1 x86-64-v3, 2 x86-64-v4; -1: what the processor has); returns the level in use. For tests.
 int engine_vertex_fit_level(int highest);
 }

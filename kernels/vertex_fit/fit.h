@@ -50,7 +50,7 @@ template <class T> ENGINE_INLINE Symmetric<T> keep(mask_t<T> mask, const Symmetr
 template <class T> ENGINE_INLINE mask_t<T> finite_matrix(const Symmetric<T>& m) { return finite(m.a11 + m.a12 + m.a13 + m.a22 + m.a23 + m.a33); }
 
 // chi2 as the published code has it: the measurement's residuals at the last (v, p), not profiled.
-template <class T, class Tracks> ENGINE_INLINE T plain_chi2(const Tracks& tracks, int n, const Vector<T>& v, T reference_t) {
+template <class T, class Tracks> ENGINE_INLINE T plain_chi2(Tracks& tracks, int n, const Vector<T>& v, T reference_t) {
     T sum{};
     for (int i = 0; i < n; ++i) {
         const auto& cov = tracks.covariance(i);

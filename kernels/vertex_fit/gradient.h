@@ -61,6 +61,24 @@ template <class T> struct Cotangents {
     Symmetric<T> gamma_m, gamma_s;
 };
 
+// From the cotangent of the covariance, in gamma_m, to those of the normal matrix and its spread: C = M^-1 B M^-1, or C = M^-1.
+template <class T> ENGINE_INLINE void differentiate_covariance(Cotangents<T>& ct, const Symmetric<T>& m, const Symmetric<T>& spread, bool robust) {
+    Symmetric<T> inverse = Factors<T>(m).inverse(), gamma = sandwich(inverse, ct.gamma_m);  // M^-1 Cbar M^-1
+    if (!robust) {
+        ct.gamma_m = Symmetric<T>{};
+        accumulate(ct.gamma_m, constant<T>(-1), gamma);
+        return;
+    }
+    ct.gamma_s = gamma;  // Mbar = -(gamma B M^-1 + its transpose)
+    Vector<T> b1 = row1(spread), b2 = row2(spread), b3 = row3(spread), i1 = row1(inverse), i2 = row2(inverse), i3 = row3(inverse);
+    Vector<T> g[3] = {row1(gamma), row2(gamma), row3(gamma)}, p[3];
+    for (int r = 0; r < 3; ++r) {
+        Vector<T> gb{dot(g[r], b1), dot(g[r], b2), dot(g[r], b3)};
+        p[r] = {dot(gb, i1), dot(gb, i2), dot(gb, i3)};
+    }
+    ct.gamma_m = {-(p[0].x + p[0].x), -(p[0].y + p[1].x), -(p[0].z + p[2].x), -(p[1].y + p[1].y), -(p[1].z + p[2].y), -(p[2].z + p[2].z)};
+}
+
 // Gradient of <Gamma, D^T W D> at fixed (v, p') into omega, and through D and K into cp and the returned cotangent of v.
 template <class T>
 ENGINE_INLINE Vector<T> covariance_part(Response<T>& r, const Linear<T>& f, const Symmetric<T>& part, const Cotangents<T>& ct) {
@@ -186,6 +204,21 @@ ENGINE_INLINE void adjoint(Gradient<T>& out, const Response<T>& r, const Vector<
         out.u[i] = u[i] + wg * out.l[i];
         out.q[i] = out.u[i] + wg * out.l[i];
     }
+}
+
+// Gradients with respect to the prior's position and information, in the laboratory.
+template <class T>
+ENGINE_INLINE void prior_gradient(const Frame<T>& frame, const Prior<T>& prior, const Vector<T>& v, const Vector<T>& lambda, const Cotangents<T>& ct,
+                                  Vector<T>& position, Symmetric<T>& information) {
+    Vector<T> d = prior.distance(v, frame.t), pull = prior.information * d, along = prior.information * lambda;
+    T twice = ct.chi2 + ct.chi2, half = constant<T>(0.5);
+    position = frame.covector_out({along.x + twice * pull.x, along.y + twice * pull.y, along.z + twice * pull.z});
+    Vector<T> a = frame.vector_out(d), l = frame.vector_out(lambda);
+    auto entry = [&](const T& a1, const T& l1, const T& a2, const T& l2) { return half * (l1 * a2 + a1 * l2) + ct.chi2 * a1 * a2; };
+    information = {entry(a.x, l.x, a.x, l.x), entry(a.x, l.x, a.y, l.y), entry(a.x, l.x, a.z, l.z), entry(a.y, l.y, a.y, l.y), entry(a.y, l.y, a.z, l.z), entry(a.z, l.z, a.z, l.z)};
+    if (!ct.covariance) return;
+    accumulate(information, constant<T>(1), frame.matrix_out(ct.gamma_m));
+    accumulate(information, constant<T>(1), frame.matrix_out(ct.gamma_s));
 }
 
 // Something that is finite if and only if the whole gradient is.

@@ -11,7 +11,7 @@
 // b1 = (1, 0, t_ref) along the track, b2 = (0, 1, 0), b3 = (0, 0, 1): nearly parallel tracks then lose no digits to cancellation.
 #pragma once
 
-#include "lanes.h"
+#include "../lanes.h"
 
 namespace engine {
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import backends
+from ..offsets import check_offsets
 from . import native
 from .problem import Gradients, Problem, Solution
 
@@ -58,14 +59,8 @@ def _problem(*arguments: Any) -> Problem:
     tensors = [_contiguous(tensor) for tensor in arguments[:8]]
     offsets, tracks = tensors[4], tensors[0]
     if offsets is not None and tracks is not None:
-        _check_offsets(offsets, tracks.shape[0])
+        check_offsets(offsets, tracks.shape[0])
     return Problem(*tensors, *arguments[8:])  # type: ignore[arg-type]
-
-
-def _check_offsets(offsets: Tensor, total: int) -> None:
-    steps = offsets[1:] - offsets[:-1]
-    if int(offsets[0]) != 0 or int(offsets[-1]) != total or bool((steps < 0).any()):
-        raise ValueError(f"offsets must rise from 0 to the number of tracks, {total}")
 
 
 def _forward(*arguments: Any) -> Solution:
@@ -83,10 +78,15 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     problem = _problem(*arguments[8:])
     empty = vertex.new_empty(0)
     solution = Solution(vertex.contiguous(), empty, empty, momenta.contiguous(), status.contiguous())
-    found: Gradients = implementation(problem).backward(
-        problem, solution, [_contiguous(tensor) for tensor in cotangents], list(wanted)
+    asked, given = list(wanted), [_contiguous(tensor) for tensor in cotangents]
+    if problem.ndive:  # as published: the vertex with respect to the weights, everything else is constant
+        asked, given = [False, False, asked[2], False, False], [given[0], None, None, None]
+    found: Gradients = implementation(problem).backward(problem, solution, given, asked)
+    inputs = [arguments[8:][index] for index in _DIFFERENTIABLE]
+    return tuple(
+        vertex.new_empty(0) if not want else torch.zeros_like(value, memory_format=torch.contiguous_format) if gradient is None else gradient
+        for want, gradient, value in zip(wanted, found, inputs, strict=True)
     )
-    return tuple(vertex.new_empty(0) if gradient is None else gradient for gradient in found)
 
 
 def _fake_backward(*arguments: Any) -> tuple[Tensor, ...]:

@@ -42,8 +42,7 @@ def backward(problem: Problem, solution: Solution, cotangents: Sequence[Tensor |
             for value, want in zip(inputs, wanted, strict=True)
         ]
         outputs = _differentiable(problem, solution, leaves)
-        given = list(cotangents) if not problem.ndive else [cotangents[0], None, None, None]
-        pairs = [(out, ct.double()) for out, ct in zip(outputs, given, strict=True) if ct is not None]
+        pairs = [(out, ct.double()) for out, ct in zip(outputs, cotangents, strict=True) if ct is not None]
         total = sum((torch.where(torch.isfinite(ct), ct, 0.0) * out).sum() for out, ct in pairs)
         needed = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
         found = torch.autograd.grad(total, needed, allow_unused=True) if pairs and needed else [None] * len(needed)
@@ -259,7 +258,7 @@ def _differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tenso
     v = v0 + torch.where(solved.unsqueeze(-1), dv - dv.detach(), 0.0)
     dp = -torch.linalg.solve(hpp, gp.unsqueeze(-1)).squeeze(-1) + (back @ (v - v0).unsqueeze(-2).unsqueeze(-1)).squeeze(-1)
     p = p0 + dp - dp.detach()
-    return _outputs(padded, v, p, q, cov, w, g, prior, place)
+    return _outputs(padded, v, torch.where(good.unsqueeze(-1), p, p.detach()), q, cov, w, g, prior, place)
 
 
 def _outputs(

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../common.h"
+#include "common.h"
 
 namespace engine {
 

@@ -1,0 +1,1 @@
+"""Helices taken to the point of closest approach to another point: closed form, differentiable."""
