@@ -240,7 +240,7 @@ def _differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tenso
     flat = (v0.unsqueeze(-2).expand(p0.shape).reshape(-1, 3), p0.reshape(-1, 3), q.reshape(-1, 5), g.reshape(-1, 5, 5))
     gv, gp = torch.func.vmap(torch.func.grad(_objective, argnums=(0, 1)))(*flat)
     fixed = tuple(value.detach() for value in flat)
-    (hvv, _), (hpv, hpp) = torch.func.vmap(torch.func.hessian(_objective, argnums=(0, 1)))(*fixed)
+    (hvv, _), (hpv, hpp) = torch.func.vmap(torch.func.jacrev(torch.func.grad(_objective, argnums=(0, 1)), argnums=(0, 1)))(*fixed)
     shape = p0.shape[:-1]
     gv, gp = gv.reshape(*shape, 3), gp.reshape(*shape, 3)
     hvv, hpv, hpp = (value.reshape(*shape, 3, 3) for value in (hvv, hpv, hpp))
