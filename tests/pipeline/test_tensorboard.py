@@ -59,7 +59,27 @@ def test_scalars_of_every_loss_and_metric_are_served(server: str) -> None:
     assert all(value > 0 for _, _, value in points)
 
 
-@pytest.mark.parametrize("plugin", ["images", "histograms", "text", "graphs"])
-def test_plots_weights_spec_and_graph_are_served(server: str, plugin: str) -> None:
-    path = {"graphs": "graphs/info"}.get(plugin, f"{plugin}/tags")
-    assert any(_ask(f"{server}/{path}").values())
+def test_plots_weights_and_gradients_are_served(server: str) -> None:
+    images = _ask(f"{server}/images/tags")["0001/tensorboard"]
+    assert {"plots/roc_signal", "plots/history", "plots/confusion_matrix"} <= set(images)
+    histograms = set(_ask(f"{server}/histograms/tags")["0001/tensorboard"])
+    layer = "cluster_summary.2_lstm.weight_hh"
+    assert {f"weights/{layer}", f"gradients/{layer}"} <= histograms
+
+
+def test_the_spec_and_the_graph_are_served(server: str) -> None:
+    (text,) = _ask(f"{server}/text/text?run=0001/tensorboard&tag=spec/text_summary")
+    assert "cluster_summary" in text["text"]
+    assert _ask(f"{server}/graphs/info")["0001/tensorboard"]["run_graph"]
+
+
+def test_hyperparameters_stand_with_the_final_metrics(server: str) -> None:
+    request = urllib.request.Request(
+        f"{server}/hparams/experiment", data=json.dumps({}).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        found = json.loads(answer.read())
+    names = {each["name"] for each in found["hparamInfos"]}
+    assert any("epochs" in name for name in names), names
+    metrics = {each["name"]["tag"] for each in found["metricInfos"]}
+    assert any(tag.startswith("final/") for tag in metrics), metrics

@@ -1,0 +1,48 @@
+"""Imports point one way through the rooms of the house."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+BELOW = {
+    "spec": set(),
+    "graph": {"spec"},
+    "data": {"graph", "spec"},
+    "simulate": {"data", "spec"},
+    "training": {"data", "graph", "spec"},
+    "evaluation": {"data", "graph", "spec"},
+    "export": {"data", "graph", "spec"},
+}
+"""Room -> the rooms that it may import."""
+
+
+def _imported(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module)
+    return modules
+
+
+@pytest.mark.parametrize("room", sorted(BELOW))
+def test_a_room_imports_only_those_below_it(repository: Path, room: str) -> None:
+    files = sorted((repository / "engine" / room).rglob("*.py"))
+    assert files
+    for path in files:
+        rooms = {module.split(".")[1] for module in _imported(path) if module.startswith("engine.")}
+        above = rooms & set(BELOW) - BELOW[room] - {room}
+        assert not above, f"{path.name} imports {', '.join(sorted(above))}"
+        assert not rooms & {"cli", "pipeline"}, path.name
+
+
+def test_kernels_import_nothing_of_the_program(repository: Path) -> None:
+    files = sorted((repository / "kernels").rglob("*.py"))
+    assert files
+    for path in files:
+        assert not {module for module in _imported(path) if module.split(".")[0] == "engine"}, path.name
