@@ -26,7 +26,7 @@ def sections(experiment: Experiment) -> dict[str, Any]:
 def test_writing_every_default_out_changes_nothing(small: str) -> None:
     """All but those of layers, which wait for the conventions and the parameters of blocks."""
     experiment = load_text(small)
-    whole = complete(experiment.resolved, "experiment.json") | {"model": experiment.resolved["model"]}
+    whole = complete(experiment.document.value, "experiment.json") | {"model": experiment.document.value["model"]}
     assert whole["training"]["updates"][0]["repeat"] == 1
     assert whole["data"]["inputs"]["jet"]["features"]["pt"]["fill"] == 0.0
     again = load_text(to_yaml(whole))

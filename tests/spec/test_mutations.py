@@ -15,7 +15,7 @@ from engine.spec.writer import to_yaml
 
 PATH = Path(__file__).resolve().parent.parent.parent / "specs" / "calratio.yaml"
 TEXT = PATH.read_text(encoding="utf-8")
-PLAIN = load_experiment(PATH).resolved
+PLAIN = load_experiment(PATH).document.value
 
 SETTINGS = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
@@ -87,7 +87,7 @@ def outcome(text: str, overrides: tuple[str, ...] = ()) -> None:
     except SpecError as error:
         problems = error.problems
     else:
-        assert load_text(experiment.document.to_yaml()).resolved == experiment.resolved
+        assert load_text(experiment.document.to_yaml()).document.value == experiment.document.value
         return
     assert problems
     for problem in problems:
