@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import click
 
-from engine.errors import EngineError, Interrupted
+from engine.errors import EngineError, Interrupted, UsageError
+from engine.files import file_sentence, write_text
 from engine.threads import wait_politely
 
 SPEC = click.argument("spec", type=click.Path(path_type=Path))
@@ -40,6 +41,8 @@ class Program(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
+        except OSError as error:
+            _fail(UsageError(file_sentence(error)))
 
 
 def _fail(error: EngineError) -> NoReturn:
@@ -197,7 +200,7 @@ def schema(output: Path | None) -> None:
     if output is None:
         click.echo(text)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_text(output, text + "\n")
 
 
 @main.command()

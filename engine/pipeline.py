@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DataError, UsageError
+from engine.files import read_json
 from engine.progress import Progress
-from engine.runs import RunDirectory, create_run, describe_environment, open_run, write_json
+from engine.runs import (
+    RunDirectory,
+    create_run,
+    describe_environment,
+    open_run,
+    read_contract,
+    read_environment,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from engine.data.ledger import LedgerEntry
@@ -57,12 +65,14 @@ def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int |
 
 def run(spec: Path, overrides: Sequence[str], out: Path, prepared: Path, device: str, workers: int | None) -> Outcome:
     """All stages of a spec in a new run directory."""
+    from engine.training.checks import check_precision
     from engine.validation import load_planned
 
     experiment, plan = load_planned(spec, overrides)
+    device = resolve_device(device)
+    check_precision(experiment.training, device)
     with Progress() as progress:
         dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
-        device = resolve_device(device)
         directory = create_run(out, experiment.name)
         directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
         environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
@@ -142,14 +152,18 @@ def resolve_device(name: str) -> str:
     if name == "auto":
         return "cuda" if there else "cpu"
     try:
-        kind = torch.device(name).type
+        wanted = torch.device(name)
+        kind, number = wanted.type, wanted.index or 0
     except RuntimeError:
-        kind = "?"
+        kind, number = "?", 0
     if kind not in ("cpu", "cuda"):
         message = f"--device {name}: write auto, cpu, cuda or cuda:N"
         raise UsageError(message)
     if kind == "cuda" and not there:
         message = f"--device {name}: there is no CUDA device here; `engine doctor` says why"
+        raise UsageError(message)
+    if kind == "cuda" and number >= torch.cuda.device_count():
+        message = f"--device {name}: the CUDA devices here are numbered from 0 to {torch.cuda.device_count() - 1}"
         raise UsageError(message)
     return name
 
@@ -169,8 +183,9 @@ def _reopen(path: Path, device: str, workers: int | None, progress: Progress) ->
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
+    device = resolve_device(device)
     dataset = _trained_on(directory, experiment, workers, progress)
-    return Job(experiment, plan, dataset, directory, resolve_device(device), progress)
+    return Job(experiment, plan, dataset, directory, device, progress)
 
 
 def _trained_on(
@@ -183,8 +198,8 @@ def _trained_on(
     """
     from engine.data.store import PreparedDataset
 
-    folder = Path(json.loads(directory.environment.read_text(encoding="utf-8"))["prepared"])
-    contract = json.loads(directory.contract.read_text(encoding="utf-8"))
+    folder = Path(read_environment(directory)["prepared"])
+    contract = read_contract(directory)
     with suppress(DataError):
         dataset = PreparedDataset.open(folder)
         if dataset.contract() == contract and dataset.is_complete():
@@ -204,8 +219,6 @@ def _prepare(experiment: Experiment, folder: Path, workers: int | None, progress
     from engine.data.prepare import prepare as prepare_data
 
     def told(done: int, total: int, entry: LedgerEntry) -> None:
-        if entry.lost:
-            progress.say(f"left out {entry.reason}")
         task.total = total
         task.advance(done - task.done)
 
@@ -223,7 +236,7 @@ def _stages(job: Job, resume: bool) -> Outcome:
     ]
     done: dict[str, list[str]] = {}
     if resume and job.run.stages.is_file():
-        done = json.loads(job.run.stages.read_text(encoding="utf-8"))
+        done = read_json(job.run.stages, "what the run notes about its stages")
     for name, stage in stages:
         if name not in done:
             done[name] = stage()

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
+from engine.files import file_sentence, make_folder, read_json
 
 PACKAGES = ("engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime")
+
+CONTRACT_KEYS = ("inputs", "targets", "columns", "transforms", "content")
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,12 @@ def create_run(root: Path, name: str) -> RunDirectory:
     """Make the next numbered run directory of an experiment and point `latest` at it.
 
     Two programs that start at once get two numbers: `mkdir` decides.
+
+    Raises:
+        UsageError: no directory can be made there.
     """
     folder = root / name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     number = 1 + max((int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()), default=0)
     while True:
         path = folder / f"{number:04d}"
@@ -99,6 +105,9 @@ def create_run(root: Path, name: str) -> RunDirectory:
             break
         except FileExistsError:
             number += 1
+        except OSError as error:
+            message = f"the run directory {path} cannot be made ({file_sentence(error)}); name another place with --out"
+            raise UsageError(message) from None
     _point_latest(folder, path.name)
     return RunDirectory(path)
 
@@ -123,6 +132,24 @@ def open_run(path: Path) -> RunDirectory:
     hint = f"; there are {', '.join(candidates[:3])}" if candidates else "; `engine run SPEC` makes one"
     message = f"{path} is not a run directory (it has no spec.yaml){hint}"
     raise UsageError(message)
+
+
+def read_environment(run: RunDirectory) -> dict[str, Any]:
+    """What `run` wrote about how it was started.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    return read_json(run.environment, "what the run notes about its start", ["prepared"])
+
+
+def read_contract(run: RunDirectory) -> dict[str, Any]:
+    """What the network of a run expects of its input.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    return read_json(run.contract, "what the run notes about its data", CONTRACT_KEYS)
 
 
 def latest_run(root: Path, name: str) -> RunDirectory | None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from engine.errors import UsageError
+from engine.files import make_folder, write_text
 from engine.spec.resources import folder
 
 EDITOR_SCHEMA = Path("schemas", "editor", "spec.json")
@@ -41,7 +42,7 @@ def copy(name: str, target_folder: Path) -> Path:
     if target.exists():
         message = f"{target} is there already; move it away, or name another folder with -o"
         raise UsageError(message)
-    target_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(target_folder)
     shutil.copyfile(source, target)
     _write_schema(target_folder.absolute().parent / EDITOR_SCHEMA)
     return target
@@ -52,5 +53,5 @@ def _write_schema(path: Path) -> None:
     from engine.validation import schema_text
 
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(schema_text() + "\n", encoding="utf-8")
+        make_folder(path.parent)
+        write_text(path, schema_text() + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,7 @@ from engine.export.onnx import run_onnx, write_exported, write_traced
 from engine.export.predict import Scorer, contract_transforms, prediction_chunks, prediction_layout
 from engine.export.raw import RawInputs, raw_inputs
 from engine.export.raw_table import raw_tensors
-from engine.runs import RunDirectory, write_json
+from engine.runs import RunDirectory, read_contract, write_json
 from engine.spec.sections.choice import ChoiceSpec
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def export_run(
     Raises:
         ExportError: a file cannot be written, or differs from the network.
     """
-    contract = json.loads(run.contract.read_text(encoding="utf-8"))
+    contract = read_contract(run)
     run.export.mkdir(exist_ok=True)
     return [_onnx(exporter, experiment, network.eval(), outputs, run, contract) for exporter in experiment.export]
 

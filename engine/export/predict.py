@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from engine.data.worker import present_branches, read_chunks
 from engine.errors import DataError, UsageError
 from engine.export.writers import open_writer
 from engine.progress import Progress
-from engine.runs import RunDirectory
+from engine.runs import RunDirectory, read_contract
 from engine.spec.sections.data import DataSpec, LayoutSpec, PredictSpec
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def predict_files(
     """
     data = experiment.data
     predict, layout = prediction_layout(data)
-    scorer = Scorer(network, data, json.loads(run.contract.read_text(encoding="utf-8")), outputs)
+    scorer = Scorer(network, data, read_contract(run), outputs)
     paths = expand_files(files)
     skipped: dict[str, str] = {}
     rows = 0
@@ -160,7 +159,7 @@ def predict_files(
                 skipped[path] = str(error)
             task.advance()
     lines = [f"{rows} rows of {len(paths) - len(skipped)} files scored in {output}"]
-    lines += [f"skipped {path}: {reason}" for path, reason in skipped.items()]
+    lines += [f"skipped {reason}" for reason in skipped.values()]  # a reason names its file
     return PredictionSummary("\n".join(lines), skipped)
 
 

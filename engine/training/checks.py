@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.errors import Mistake
+from engine.errors import Mistake, TrainingError
 from engine.graph.planned import Primitive
 from engine.graph.types import TensorType, plural
 from engine.spec.suggest import hint
@@ -13,13 +13,23 @@ from engine.spec.suggest import hint
 if TYPE_CHECKING:
     from engine.graph.plan import Plan
     from engine.spec.experiment import Experiment
-    from engine.spec.sections import LossSpec
+    from engine.spec.sections import LossSpec, TrainingSpec
 
 WRONG_LAST_LAYER = {
     "cross_entropy": ("sigmoid", "softmax"),
     "binary_cross_entropy": ("softmax", "sigmoid"),
 }
 """The activation that a classification cannot end in, and the one it can."""
+
+
+def check_precision(training: TrainingSpec, device: str) -> None:
+    """Refuse arithmetic that a device has not got.
+
+    Raises:
+        TrainingError: fp16 is asked for without CUDA.
+    """
+    if training.precision == "fp16" and not device.startswith("cuda"):
+        raise TrainingError("training.precision fp16 needs a CUDA device; on the CPU use bf16 or float32")
 
 
 def check_losses(experiment: Experiment, plan: Plan) -> list[Mistake]:

@@ -19,6 +19,7 @@ from engine.progress import Progress
 from engine.spec.sections import MonitorSpec
 from engine.training import checkpoint
 from engine.training.board import TensorBoard
+from engine.training.checks import check_precision
 from engine.training.logs import MetricsLog
 from engine.training.loop import Loop
 from engine.training.objectives import CLASSIFICATION, Objective, make_objectives
@@ -141,8 +142,7 @@ def prepare_device(training: TrainingSpec, device: torch.device) -> None:
     """
     if device.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError("there is no CUDA device here; use `--device cpu`")
-    if training.precision == "fp16" and device.type != "cuda":
-        raise TrainingError("training.precision fp16 needs a CUDA device; on the CPU use bf16 or float32")
+    check_precision(training, device.type)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products need
         torch.use_deterministic_algorithms(training.deterministic)

@@ -1,0 +1,90 @@
+"""What the command line says where the file system or the machine refuses: a sentence and an exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from engine.cli import main
+from engine.errors import DataError, UsageError
+from engine.runs import CONTRACT_KEYS, RunDirectory, create_run, read_contract, read_environment
+
+
+@pytest.fixture
+def impossible(tmp_path: Path) -> Path:
+    """A path below a file, which nobody can write, not even the administrator."""
+    (tmp_path / "file").write_text("in the way")
+    return tmp_path / "file" / "below"
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("schema", "-o"),
+        ("new", "calratio", "-o"),
+        ("simulate", "calratio", "--events", "1", "--workers", "1", "-o"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_a_sentence(impossible: Path, command: tuple[str, ...]) -> None:
+    result = call(*command, impossible)
+    assert result.exit_code == 2, result.output
+    assert str(impossible) in result.output
+    assert "Not a directory" in result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_place_for_runs_that_cannot_be_made_is_told(impossible: Path) -> None:
+    with pytest.raises(UsageError, match=r"the folder .*below/name cannot be made .*Not a directory"):
+        create_run(impossible, "name")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "is missing"),
+        (b"", "is damaged: it holds no JSON object"),
+        (b"[1, 2]", "is damaged: it holds no JSON object"),
+        (b"\xff\xfe", "is damaged: it holds no JSON object"),
+        (b"{}", "is damaged: it has no "),
+    ],
+)
+def test_damaged_notes_of_a_run_are_told(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    run = RunDirectory(tmp_path)
+    for path, read in ((run.contract, read_contract), (run.environment, read_environment)):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(DataError, match=sentence) as caught:
+            read(run)
+        assert str(path) in str(caught.value)
+
+
+def test_notes_that_are_whole_are_read(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.contract.write_text(json.dumps(dict.fromkeys(CONTRACT_KEYS, 1)))
+    assert read_contract(run) == dict.fromkeys(CONTRACT_KEYS, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--device", "foo"), 2, "--device foo: write auto, cpu, cuda or cuda:N"),
+        (("--device", "cuda:99"), 2, "--device cuda:99: "),
+        (("--device", "cpu", "--set", "training.precision=fp16"), 4, "fp16 needs a CUDA device"),
+    ],
+)
+def test_a_device_that_cannot_do_it_is_told_before_any_file_is_touched(
+    repository: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    places = ("--prepared", tmp_path / "prepared", "--out", tmp_path / "runs")
+    result = call("run", repository / "specs" / "calratio.yaml", *places, *arguments)
+    assert result.exit_code == code, result.output
+    assert sentence in result.output
+    assert not list(tmp_path.iterdir())
