@@ -19,12 +19,22 @@ def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan
     Raises:
         SpecError: every mistake of the spec and of the graph.
     """
-    from engine.graph.plan import input_types, plan_network
-    from engine.graph.types import PlanError
     from engine.spec.load import load_experiment
-    from engine.training.checks import check_losses
 
     experiment = load_experiment(path, overrides)
+    return experiment, plan_of(experiment)
+
+
+def plan_of(experiment: Experiment) -> Plan:
+    """The plan of the network of an experiment.
+
+    Raises:
+        SpecError: every mistake that shows only when all sizes are known.
+    """
+    from engine.graph.plan import input_types, plan_network
+    from engine.graph.types import PlanError
+    from engine.training.checks import check_losses
+
     try:
         plan = plan_network(experiment.model, input_types(experiment.data), experiment.conventions)
     except PlanError as error:
@@ -32,7 +42,7 @@ def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan
     mistakes = [*_unused_nodes(experiment, plan), *check_losses(experiment, plan)]
     if mistakes:
         raise experiment.document.error(mistakes)
-    return experiment, plan
+    return plan
 
 
 def validate(path: Path, overrides: Sequence[str], schema_only: bool, data: bool) -> str:

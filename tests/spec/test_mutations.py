@@ -6,12 +6,16 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.cli import main
 from engine.errors import SpecError
 from engine.spec.load import load_experiment, load_text
 from engine.spec.writer import to_yaml
+from engine.validation import plan_of
 
 PATH = Path(__file__).resolve().parent.parent.parent / "specs" / "calratio.yaml"
 TEXT = PATH.read_text(encoding="utf-8")
@@ -81,9 +85,10 @@ odd = st.sampled_from(
 
 
 def outcome(text: str, overrides: tuple[str, ...] = ()) -> None:
-    """Load; anything but success or located sentences fails the test."""
+    """Load and plan; anything but success or located sentences fails the test."""
     try:
         experiment = load_text(text, overrides, name="spec.yaml")
+        assert plan_of(experiment).outputs
     except SpecError as error:
         problems = error.problems
     else:
@@ -110,8 +115,25 @@ def get(value: Any, path: tuple[Any, ...]) -> Any:
     return value
 
 
-def test_the_untouched_spec_loads() -> None:
+def test_the_untouched_spec_loads_and_is_planned() -> None:
+    assert plan_of(load_text(TEXT, name="spec.yaml")).outputs
     outcome(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("training.epochs=many", "`epochs` must be a whole number"),
+        ("training.losses.tagging.cross_entropy.of=nothing", "there is no node `nothing`"),
+        ("model.graph.jet_class.layers.2.dense.units=4", "`jet_class` has 4 outputs; `label` has 3 classes"),
+    ],
+)
+def test_a_mistake_of_any_depth_ends_the_command_with_2(override: str, sentence: str) -> None:
+    """Found by the schema, by the cross-checks, by the planner."""
+    told = CliRunner().invoke(main, ["validate", str(PATH), "--no-data", "--set", override])
+    assert told.exit_code == 2, told.output
+    assert sentence in told.output
+    assert "Traceback" not in told.output
 
 
 @SETTINGS
