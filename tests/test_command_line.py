@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -88,3 +91,45 @@ def test_a_device_that_cannot_do_it_is_told_before_any_file_is_touched(
     assert result.exit_code == code, result.output
     assert sentence in result.output
     assert not list(tmp_path.iterdir())
+
+
+FLAT = """\
+name: flat
+data:
+  on_error: skip
+  max_lost: 0.5
+  collections: {event: {number: n, x: x}}
+  samples:
+    one: {files: [good_one.parquet, bad_one.parquet], rows: event, label: one}
+    two: {files: good_two.parquet, rows: event, label: two}
+  inputs: {row: {of: event, features: {x: {}}}}
+  targets: {label: {classes: [one, two]}}
+  columns: {number: event.number}
+  split: {by: [number]}
+  predict: {rows: event}
+model: {graph: {out: {from: row, layers: [dense: {units: 2, activation: softmax}]}}}
+training:
+  epochs: 1
+  streams: {main: {samples: [one, two], batch: 8}}
+  losses: {tagging: {cross_entropy: {of: out, target: label}}}
+  updates: [{minimize: tagging}]
+"""
+
+
+def test_a_file_that_is_left_out_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flat.yaml").write_text(FLAT)
+    for name in ("one", "two"):
+        pq.write_table(
+            pa.table({"n": np.arange(60), "x": np.random.default_rng(1).normal(size=60)}), f"good_{name}.parquet"
+        )
+    Path("bad_one.parquet").write_bytes(b"PAR1 and then nothing")
+    result = call("prepare", "flat.yaml", "--workers", "1")
+    assert result.exit_code == 3, result.output
+    assert result.output.count("bad_one.parquet") == 1, result.output
+    trained = call("run", "flat.yaml", "--workers", "1", "--device", "cpu")
+    assert trained.exit_code == 3, trained.output
+    assert trained.output.count("bad_one.parquet") == 1, trained.output
+    scored = call("predict", "runs/flat/latest", "good_two.parquet", "bad_one.parquet", "-o", "scored.parquet")
+    assert scored.exit_code == 3, scored.output
+    assert scored.output.count("bad_one.parquet") == 1, scored.output
