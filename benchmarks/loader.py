@@ -56,10 +56,10 @@ def rates(step: Callable[[], object], rows: int, seconds: float) -> tuple[float,
     return million / (time.perf_counter() - wall), million / (time.process_time() - processor)
 
 
-def loader_step(dataset: PreparedDataset, batch: int) -> Callable[[], object]:
+def loader_step(dataset: PreparedDataset, batch: int, threads: int = 1) -> Callable[[], object]:
     """One batch of the loader a call."""
     stream = StreamSpec("main", tuple(dataset.manifest["samples"]), batch, Path("training"))
-    batches: Iterator[object] = iter(Loader(dataset, [stream], seed=1))
+    batches: Iterator[object] = iter(Loader(dataset, [stream], seed=1, threads=threads))
     return lambda: next(batches)
 
 
@@ -68,6 +68,7 @@ def wide_rows(folder: Path, rows: int, seconds: float, batch: int = 512) -> None
     dataset = write_rows(folder, rows)
     memcpy = memcpy_rate(dataset.segments[0].inputs["row"][1], seconds / 3)
     wall, processor = rates(loader_step(dataset, batch), batch, seconds)
+    two, _ = rates(loader_step(dataset, batch, threads=2), batch, seconds)
     peers = {
         f"DataLoader, {kind}, {workers} worker": data_loader(folder, batch, workers, kind == "batches", seconds)
         for kind in ("items", "batches")
@@ -76,9 +77,10 @@ def wide_rows(folder: Path, rows: int, seconds: float, batch: int = 512) -> None
     print(f"rows of {FEATURES} float32, batch {batch}, fully shuffled")
     print(f"  memcpy, one core              {memcpy:6.2f} GB/s")
     print(
-        f"  loader                        {wall * FEATURES * 4e-3:6.2f} GB/s {wall:7.3f} M rows/s (goal 1)"
+        f"  loader, one thread            {wall * FEATURES * 4e-3:6.2f} GB/s {wall:7.3f} M rows/s"
         f"   {processor:.3f} by processor time   {wall * FEATURES * 4e-3 / memcpy:.2f} of memcpy"
     )
+    print(f"  loader, two threads           {two * FEATURES * 4e-3:6.2f} GB/s {two:7.3f} M rows/s (goal 1)")
     for name, rate in peers.items():
         print(f"  {name:30s}{rate:7.3f} M rows/s   loader {wall / rate:5.1f} x (goal with 1 worker: 4)")
 

@@ -1,7 +1,8 @@
-"""Batches for training and validation: gathered, padded, masked and sanitized in one call, one thread ahead of use."""
+"""Batches for training and validation: gathered, padded, masked and sanitized in one call, threads ahead of use."""
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Loader", "sequential", "steps_per_epoch"]
 
-AHEAD = 2  # batches that wait to be used
-RING = AHEAD + 3  # and the one being made, the newest and the one before it, which the user may still hold
+AHEAD = 2  # batches of a thread that wait to be used
+HELD = 2  # the newest batch and the one before it, which the user may still hold
 
 
 def steps_per_epoch(rows: int, batch: int) -> int:
@@ -31,7 +32,7 @@ def steps_per_epoch(rows: int, batch: int) -> int:
 
 
 class Loader:
-    """The endless sequence of batches of some streams, made by one thread ahead of its use.
+    """The endless sequence of batches of some streams, made ahead of its use.
 
     A batch always has `min(batch, rows)` rows and may cross the end of an epoch, so that the state of a loader is the
     number of the step alone. The order is a pure function of the seed: fully random where the inputs of the streams
@@ -48,6 +49,8 @@ class Loader:
         start_step: number of the first step, counted from 0: for resuming.
         pin: page-locked buffers, for copies to a CUDA device in the background.
         memory: bytes of inputs that may be kept in memory; without it `memory.budget()`.
+        threads: that make batches, each every `threads`-th one; 1 is enough for training on a processor. Data that
+            exceed the memory are read by one thread whatever is asked for.
 
     Raises:
         DataError: a stream has no rows.
@@ -61,12 +64,14 @@ class Loader:
         start_step: int = 0,
         pin: bool = False,
         memory: int | None = None,
+        threads: int = 1,
     ) -> None:
         self._start_step, self._pin = start_step, pin
         limit = data_memory.budget() if memory is None else memory
         samples = {sample for stream in streams for sample in stream.samples}
         used = [segment for segment in dataset.segments if segment.sample in samples]
         self.resident = sum(row_bytes(segment) * segment.rows for segment in used) <= limit
+        self._threads = threads if self.resident else 1
         group_bytes = max(1, limit // (4 * max(1, len(streams))))
         self._streams: dict[str, Stream] = {}
         for spec in streams:
@@ -82,45 +87,55 @@ class Loader:
 
     def __iter__(self) -> Iterator[dict[str, Batch]]:
         """Batches from `start_step` on, without end."""
-        worker = _Prefetch(self._streams, self._start_step, self._pin)
+        workers = [
+            _Prefetch(self._streams, self._start_step + number, self._threads, self._pin)
+            for number in range(self._threads)
+        ]
+        held: list[tuple[_Prefetch, dict[str, Buffers]]] = []
         try:
-            while True:
-                yield worker.next()
+            for worker in itertools.cycle(workers):
+                if len(held) == HELD:
+                    owner, old = held.pop(0)
+                    owner.give_back(old)
+                buffers = worker.take()
+                held.append((worker, buffers))
+                yield {name: buffer.batch for name, buffer in buffers.items()}
         finally:
-            worker.stop()
+            for worker in workers:
+                worker.stop()
+            for stream in self._streams.values():
+                stream.close()
 
 
 class _Prefetch:
-    """The thread, and the ring of buffers that it shares with its user."""
+    """A thread that makes every `stride`-th step, and the buffers that it shares with its user."""
 
-    def __init__(self, streams: dict[str, Stream], step: int, pin: bool) -> None:
-        self._streams, self._step = streams, step
+    def __init__(self, streams: dict[str, Stream], step: int, stride: int, pin: bool) -> None:
+        self._streams, self._step, self._stride = streams, step, stride
         self._free: queue.SimpleQueue[dict[str, Buffers] | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[dict[str, Buffers] | BaseException] = queue.SimpleQueue()
-        self._held: list[dict[str, Buffers]] = []
         self._stopping = False
-        for _ in range(RING):
-            self._free.put({name: Buffers(s.gathers, s.facts, s.batch, pin) for name, s in streams.items()})
+        for _ in range(AHEAD + 1 + -(-HELD // stride)):  # waiting, being made, held
+            self.give_back({name: Buffers(s.gathers, s.facts, s.batch, pin) for name, s in streams.items()})
         self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
         self._thread.start()
 
-    def next(self) -> dict[str, Batch]:
+    def take(self) -> dict[str, Buffers]:
         """The next batches; an error of the thread is raised here."""
-        if len(self._held) == RING - AHEAD - 1:
-            self._free.put(self._held.pop(0))
         buffers = self._ready.get()
         if isinstance(buffers, BaseException):
             raise buffers
-        self._held.append(buffers)
-        return {name: buffer.batch for name, buffer in buffers.items()}
+        return buffers
+
+    def give_back(self, buffers: dict[str, Buffers]) -> None:
+        """Let the thread fill these buffers again."""
+        self._free.put(buffers)
 
     def stop(self) -> None:
         """End the thread and wait for it."""
         self._stopping = True
         self._free.put(None)
         self._thread.join()
-        for stream in self._streams.values():
-            stream.close()
 
     def _run(self) -> None:
         try:
@@ -130,7 +145,7 @@ class _Prefetch:
                     return
                 for name, stream in self._streams.items():
                     stream.fill(self._step, buffers[name])
-                self._step += 1
+                self._step += self._stride
                 self._ready.put(buffers)
         except BaseException as error:  # whatever it is, the user of the loader must see it
             self._ready.put(error)

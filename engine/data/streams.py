@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
@@ -64,6 +65,7 @@ class ResidentStream:
         self.batch = min(batch, len(rows))
         self._rows, self._name, self._seed = rows, name, seed
         self._orders: dict[int, Array] = {}
+        self._lock = threading.Lock()  # several threads may make batches
 
     def fill(self, step: int, buffers: Buffers) -> None:
         """Make batch number `step`."""
@@ -73,10 +75,11 @@ class ResidentStream:
         buffers.fill(slice(0, self.batch), rows, self._rows.segment[rows], self._rows.row[rows], self.gathers)
 
     def _order(self, epoch: int) -> Array:
-        if epoch not in self._orders:
-            self._orders = {number: order for number, order in self._orders.items() if number == epoch - 1}
-            self._orders[epoch] = shuffled(len(self._rows), self._seed, self._name, epoch)
-        return self._orders[epoch]
+        with self._lock:
+            if epoch not in self._orders:
+                self._orders = {number: order for number, order in self._orders.items() if number >= epoch - 1}
+                self._orders[epoch] = shuffled(len(self._rows), self._seed, self._name, epoch)
+            return self._orders[epoch]
 
     def close(self) -> None:
         """Nothing to give back."""

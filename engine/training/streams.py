@@ -40,7 +40,8 @@ def device_batches(
 
     On CUDA the copies run on a stream of their own, beside the computation of the iteration before.
     """
-    loader = Loader(dataset, streams, seed=seed, start_step=start_step, pin=device.type == "cuda")
+    cuda = device.type == "cuda"  # which leaves the processors to the loader
+    loader = Loader(dataset, streams, seed=seed, start_step=start_step, pin=cuda, threads=2 if cuda else 1)
     if device.type != "cuda":
         yield from loader
         return

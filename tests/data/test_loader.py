@@ -152,6 +152,14 @@ def test_a_loader_that_starts_late_continues_an_undisturbed_one(
             assert_equal(left, right)
 
 
+@MEMORY
+def test_the_number_of_threads_changes_nothing(dataset: MemoryDataset, memory: int | None) -> None:
+    one = take(Loader(dataset, [stream(batch=11)], seed=3, memory=memory), 30)
+    several = take(Loader(dataset, [stream(batch=11)], seed=3, memory=memory, threads=3), 30)
+    for left, right in zip(one, several, strict=True):
+        assert_equal(left, right)
+
+
 def test_streams_seeds_and_epochs_have_orders_of_their_own(dataset: MemoryDataset) -> None:
     def first(name: str, seed: int) -> list[int]:
         return take(Loader(dataset, [stream(name, 110)], seed=seed), 1, name)[0].rows.tolist()
