@@ -92,6 +92,11 @@ class Collection:
         if not isinstance(column, Jagged) or self.grouping is None:
             raise DataError(f"the branch {branch}, the owner of {self.name}, must hold a list an entry")
         self._check_same(branch, column)
+        places = column.values.values if isinstance(column.values, Jagged) else column.values
+        if isinstance(places, Jagged) or np.asarray(places).dtype.kind not in "iuf":
+            raise DataError(
+                f"the branch {branch}, the owner of {self.name}, must hold the places of objects as numbers"
+            )
         return column.values
 
     @cached_property

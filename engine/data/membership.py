@@ -63,6 +63,8 @@ def _pairs(collection: Collection, owner: Array | Jagged, owners: Grouping) -> t
     else:
         object_index, local = np.arange(len(owner)), owner
     entry = collection.entry[object_index]
+    if local.dtype.kind == "f":
+        local = np.where(np.isfinite(local), local, -1)
     local = local.astype(np.int64, copy=False)
     valid = (local >= 0) & (local < owners.counts[entry])
     return object_index[valid], owners.offsets[:-1][entry[valid]] + local[valid]
