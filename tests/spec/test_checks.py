@@ -52,6 +52,27 @@ import pytest
         (("scale: 1/500", "clip: [0, inf], range: [0, 1]"), "limits that are mapped to a range must be finite"),
         (("scale: 1/500", "clip: fit, range: [0, 1], scale: 3"), "`scale` and a range both say how values are scaled"),
         (("scale: 1/500", "one_hot: [1, 2/2]"), "`one_hot` names a value twice"),
+        (("scale: 1/500", "one_hot: 3, abs: true"), "`abs` would do nothing: `one_hot` compares the value itself"),
+        (("scale: 1/500", "one_hot: 3, log1p: true"), "`log1p` would do nothing"),
+        (("scale: 1/500", "one_hot: 3, clip: fit"), "`clip` would do nothing"),
+        (("scale: 1/500", "one_hot: 3, scale: fit"), "`scale` would do nothing"),
+        (("scale: 1/500", "one_hot: 3, offset: 1"), "`offset` would do nothing"),
+        (("scale: 1/500", "one_hot: [0, inf]"), "the values of `one_hot` must be numbers that float32 can hold"),
+        (("scale: 1/500", "scale: 1/0"), "`scale` must be a number that float32 can hold, found inf"),
+        (
+            ("pt: clus_pt", "pt: {branch: clus_pt, default: abc}"),
+            "in the expression `abc`: `abc` stands where only numb",
+        ),
+        # training and metrics
+        (
+            ("minimize: tagging", "minimize: tagging * (1/0)"),
+            "`tagging * (1/0)` divides by zero or has a factor that is",
+        ),
+        (("minimize: tagging", "minimize: tagging / (2 - 2)"), "`tagging / (2 - 2)` divides by zero"),
+        (
+            ("{adam: {lr: 1e-3}}", "{sgd: {nesterov: true}}"),
+            "`nesterov` looks ahead by the momentum; write a `momentum`",
+        ),
         (
             ("scale: 1/500", "clip: fitt"),
             "two limits or the word `fit` are expected, found the text `fitt`; did you me",
@@ -157,3 +178,30 @@ def test_weights_that_mean_nothing_are_told(tell, weight: str, message: str) -> 
 def test_results_of_unknown_things_are_told(tell, results: str, message: str) -> None:  # type: ignore[no-untyped-def]
     told = tell(("model:", f"{results}\nmodel:"))
     assert any(message in each for each in told), told
+
+
+def test_a_validation_metric_without_validation_rows_is_told(tell) -> None:  # type: ignore[no-untyped-def]
+    split = ("by: [run, number]}", "by: [run, number], train: 0.8, validation: 0, test: 0.2}")
+    told = tell(split, ("losses:", "best: {metric: validation.tagging}\n  losses:"))
+    assert any("`data.split` leaves no rows for validation; write `train.tagging`" in each for each in told), told
+    assert tell(split, ("losses:", "best: {metric: train.tagging}\n  losses:")) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("efficiency: {of: energy}", "`efficiency` is for classes, and `energy`, which it would look at, is a number"),
+        ("residuals: {of: output}", "`residuals` is for numbers, and `label`, which it would look at, has classes"),
+        ("roc: {of: output, target: energy}", "`roc` is for classes"),
+    ],
+)
+def test_a_metric_of_another_kind_of_target_is_told(tell, metric: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    told = tell(
+        ("model:", f"evaluation: {{metrics: [{metric}]}}\nmodel:"),
+        ("  columns:", "    energy: {expression: jets.pt}\n  columns:"),
+        ("    output:", "    energy: {from: jet, layers: [dense: 1]}\n    output:"),
+        ("target: label}}", "target: label}}, size: {squared_error: {of: energy, target: energy}}"),
+        ("minimize: tagging", "minimize: tagging + size"),
+    )
+    assert [each for each in told if message in each], told
+    assert len(told) == 1

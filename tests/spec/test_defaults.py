@@ -51,11 +51,15 @@ def test_an_empty_feature_does_nothing_to_its_field(small: str) -> None:
 
 
 def test_numbers_written_as_expressions_are_computed(small: str) -> None:
-    text = small.replace("scale: 1/500", "clip: [-inf, 2 * pi], scale: 1 / 500, one_hot: 3")
-    feature = load_text(text).data.inputs["clusters"].features["pt"]
+    text = small.replace("scale: 1/500", "clip: [-inf, 2 * pi], scale: 1 / 500").replace(
+        "clus_eta}", "clus_eta, kind: k}"
+    )
+    text = text.replace("500}, eta: {}", "500}, kind: {one_hot: 3}")
+    features = load_text(text).data.inputs["clusters"].features
+    feature = features["pt"]
     assert feature.clip == (-float("inf"), pytest.approx(6.283185307))
     assert feature.scale == 1 / 500
-    assert feature.one_hot == (0.0, 1.0, 2.0)
+    assert features["kind"].one_hot == (0.0, 1.0, 2.0)
 
 
 def test_a_loss_takes_the_only_stream_and_the_defaults_of_its_kind(small: str) -> None:

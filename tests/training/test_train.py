@@ -204,7 +204,7 @@ def test_a_regression_is_trained_like_a_classification(toy: Any) -> None:
 
 
 def test_watching_a_metric_that_is_not_there_is_told_before_training(toy: Any) -> None:
-    no_validation = "data.split={by: [run, event], train: 0.9, validation: 0, test: 0.1}"
+    no_validation = "data.split={by: [run, event], train: 0.9, validation: 1.0e-9, test: 0.099999999}"
     with pytest.raises(
         TrainingError, match=r"best watches validation\.tagging, .* it has train\.confusion, train\.tagging"
     ):

@@ -9,6 +9,9 @@ from engine.spec.checks.names import View, base_of, check_row_expression, object
 from engine.spec.sections import CollectionSpec, DataSpec, FeatureSpec, InputSpec
 from engine.spec.suggest import hint
 
+LARGEST = 3.4028234663852886e38
+"""The largest number of float32, the type of all that a network sees."""
+
 
 def check_inputs(data: DataSpec) -> Iterator[Mistake]:
     """Mistakes of the inputs, for every kind of row that has to give them."""
@@ -83,6 +86,34 @@ def _transforms(feature: FeatureSpec) -> Iterator[Mistake]:
         if isinstance(pair, tuple) and any(abs(limit) == float("inf") for limit in pair):
             yield Mistake((*feature.path, key), "limits that are mapped to a range must be finite")
     yield from _contradictions(feature)
+    yield from _one_hot(feature)
+    for key in ("scale", "offset", "fill"):
+        value = getattr(feature, key)
+        if isinstance(value, float) and not abs(value) <= LARGEST:
+            message = f"`{key}` must be a number that float32 can hold, found {value:g}"
+            yield Mistake((*feature.path, key), message)
+
+
+def _one_hot(feature: FeatureSpec) -> Iterator[Mistake]:
+    """The columns of a one-hot feature are compared with the value itself, so nothing else can act on it."""
+    if feature.one_hot is None:
+        return
+    if len(set(feature.one_hot)) < len(feature.one_hot):
+        yield Mistake((*feature.path, "one_hot"), "`one_hot` names a value twice")
+    if any(not abs(value) <= LARGEST for value in feature.one_hot):
+        yield Mistake((*feature.path, "one_hot"), "the values of `one_hot` must be numbers that float32 can hold")
+    others = {
+        "abs": feature.absolute,
+        "log1p": feature.log1p,
+        "clip": feature.clip is not None,
+        "scale": feature.scale is not None,
+        "offset": feature.offset != 0,
+        "range": feature.range is not None,
+        "range_from": feature.range_from is not None,
+    }
+    for key in (key for key, given in others.items() if given):
+        message = f"`{key}` would do nothing: `one_hot` compares the value itself; leave it out, or use an `expression`"
+        yield Mistake((*feature.path, key), message, of_key=True)
 
 
 def _contradictions(feature: FeatureSpec) -> Iterator[Mistake]:
@@ -98,5 +129,3 @@ def _contradictions(feature: FeatureSpec) -> Iterator[Mistake]:
         yield Mistake((*feature.path, "scale"), message, of_key=True)
     if mapped and feature.offset:
         yield Mistake((*feature.path, "offset"), "a range leaves no room for an `offset`; leave it out", of_key=True)
-    if feature.one_hot is not None and len(set(feature.one_hot)) < len(feature.one_hot):
-        yield Mistake((*feature.path, "one_hot"), "`one_hot` names a value twice")

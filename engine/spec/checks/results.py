@@ -14,6 +14,9 @@ from engine.spec.experiment import Experiment
 from engine.spec.expressions import ExpressionError
 from engine.spec.sections import ChoiceSpec
 
+OF_NUMBERS = ("residuals",)
+"""Metrics of outputs that are compared with a number; all others are of classes."""
+
 
 def check_results(experiment: Experiment) -> Iterator[Mistake]:
     """Mistakes of `evaluation:` and `export:`."""
@@ -22,6 +25,8 @@ def check_results(experiment: Experiment) -> Iterator[Mistake]:
         yield from _references(spec, experiment)
         yield from _classes(spec, experiment)
         yield from _parts(spec, experiment)
+    for spec in evaluation.metrics or ():
+        yield from _kind_of_target(spec, experiment)
     yield from _plotted_metrics(experiment)
     for spec in experiment.export:
         for index, name in enumerate(spec.options.get("outputs") or ()):
@@ -38,6 +43,20 @@ def _references(spec: ChoiceSpec, experiment: Experiment) -> Iterator[Mistake]:
     known = [*weight_names(experiment.data), "none"]
     if weight is not None and weight not in known:
         yield unknown("weight", weight, known, (*spec.path, "weight"))
+
+
+def _kind_of_target(spec: ChoiceSpec, experiment: Experiment) -> Iterator[Mistake]:
+    """A metric of classes on a number, or of numbers on classes."""
+    of = spec.options.get("of")
+    name = spec.options.get("target") or experiment.trained_on.get(str(of).removesuffix(".logits"))
+    target = experiment.data.targets.get(name) if name else None
+    if target is None:
+        return
+    path = (*spec.path, "target" if spec.options.get("target") else "of")
+    if spec.kind in OF_NUMBERS and target.classes:
+        yield Mistake(path, f"`{spec.kind}` is for numbers, and `{name}`, which it would look at, has classes")
+    if spec.kind not in OF_NUMBERS and not target.classes:
+        yield Mistake(path, f"`{spec.kind}` is for classes, and `{name}`, which it would look at, is a number")
 
 
 def _known_classes(spec: ChoiceSpec, experiment: Experiment) -> list[str] | None:

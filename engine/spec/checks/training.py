@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from engine.errors import Mistake, Path
@@ -85,6 +86,12 @@ def _update(update: UpdateSpec, experiment: Experiment) -> Iterator[Mistake]:
         yield Mistake(path, "there is no loss in what is to be minimised")
     if not _is_combination(update.minimize):
         yield Mistake(path, "losses are combined with + - * / and numbers alone")
+    elif not _has_finite_numbers(update.minimize):
+        yield Mistake(path, f"`{update.minimize}` divides by zero or has a factor that is not finite")
+    options = update.optimizer.options
+    if options.get("nesterov") and not options.get("momentum"):
+        message = "`nesterov` looks ahead by the momentum; write a `momentum` above 0 too"
+        yield Mistake((*update.optimizer.path, update.optimizer.kind, "nesterov"), message)
     moved: Path = (*update.path, "parameters")
     for where, names in ((moved, update.nodes), ((*moved, "except"), update.except_nodes)):
         for index, name in enumerate(names):
@@ -109,6 +116,26 @@ def _is_combination(expression: Expression) -> bool:
     return True
 
 
+def _has_finite_numbers(expression: Expression) -> bool:
+    """Whether every part without a name has a finite value, and none of them that divides is 0."""
+    waiting: list[Node] = [expression.root]
+    while waiting:
+        node = waiting.pop()
+        divisor = _number(node.right) if isinstance(node, Arithmetic) and node.symbol == "/" else None
+        if divisor == 0 or not math.isfinite(_number(node) or 0.0):
+            return False
+        waiting.extend(parts(node))
+    return True
+
+
+def _number(node: Node) -> float | None:
+    """The value of a part of a combination; None where it depends on losses."""
+    try:
+        return float(node.evaluate(dict[str, float]().__getitem__, {}))
+    except KeyError:
+        return None
+
+
 def check_metric(metric: str, path: Path, experiment: Experiment) -> Iterator[Mistake]:
     """The name of a value that training logs: `validation.<loss>`, `validation.<loss>.auc`, `validation.total`."""
     losses = experiment.training.losses
@@ -117,6 +144,9 @@ def check_metric(metric: str, path: Path, experiment: Experiment) -> Iterator[Mi
     known = [f"{split}.{each}" for each in (*losses, "total")]
     if name not in losses and name != "total":
         yield Mistake(path, f"training logs no `{metric}`{hint(metric, known)}")
+    elif split == "validation" and experiment.data.split.validation <= 0:
+        message = f"there is no `{metric}`: `data.split` leaves no rows for validation; write `train.{name}`"
+        yield Mistake(path, message)
     elif dot and (split != "validation" or name == "total" or losses[name].kind not in CLASSIFYING):
         yield Mistake(path, f"training logs no `{metric}`; write `{split}.{name}`")
     elif dot and score not in SCORES:
