@@ -9,6 +9,7 @@ from engine.errors import Mistake, TrainingError
 from engine.graph.planned import Primitive
 from engine.graph.types import TensorType, plural
 from engine.spec.suggest import hint
+from engine.training.activations import hidden_activation, squashing
 
 if TYPE_CHECKING:
     from engine.graph.plan import Plan
@@ -69,6 +70,13 @@ def _loss(loss: LossSpec, experiment: Experiment, plan: Plan) -> Iterator[Mistak
     wrong, right = WRONG_LAST_LAYER.get(loss.kind, ("", ""))
     if wrong and _last_activation(plan, loss.of) == wrong:
         yield Mistake(path, f"`{loss.of}` ends in a {wrong}; `{loss.kind}` needs a {right}, or no activation at all")
+    told = experiment.document.get((*loss.path, "probabilities")) is not None
+    if right and not told and (hidden := hidden_activation(plan, loss.of)) is not None:
+        message = (
+            f"the values of `{loss.of}` come out of a {hidden}, which is not the last layer, so they would be taken as "
+            "logits; write `probabilities: true` if they are probabilities, `probabilities: false` if not"
+        )
+        yield Mistake(path, message)
 
 
 def _width(loss: LossSpec, output: TensorType, wanted: int) -> str:
@@ -85,9 +93,4 @@ def _last_activation(plan: Plan, output: str) -> str | None:
     if output != node.name or not node.chain.steps:
         return None
     last = node.chain.steps[-1]
-    if not isinstance(last, Primitive) or not last.block.has_logits:
-        return None
-    for attribute in ("activation", "function"):
-        if isinstance(value := getattr(last.block, attribute, None), str):
-            return value
-    return None
+    return squashing(last) if isinstance(last, Primitive) else None

@@ -246,6 +246,6 @@ class Loop:
         with closing(device_batches(self.dataset, streams, self.seed, step, torch.device("cpu"))) as ahead:
             batches = next(ahead)
         values = dict(zip(self.names, row.tolist(), strict=True))
-        features = {name: each["features"] for name, each in self.dataset.manifest["inputs"].items()}
+        features = {name: each.names or () for name, each in self.network.plan.inputs.items()}
         saved = checkpoint.find(self.checkpoints)
         return non_finite_loss(step + 1, self.position.epoch + 1, values, batches, features, saved)

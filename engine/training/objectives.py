@@ -121,7 +121,8 @@ def make_objectives(losses: Mapping[str, LossSpec], offered: Callable[[str], boo
     objectives = {}
     for name, spec in losses.items():
         logits = f"{spec.of}.logits"
-        use_logits = spec.kind in CLASSIFICATION and offered(logits)
+        given = bool(spec.options.get("probabilities"))
+        use_logits = spec.kind in CLASSIFICATION and not given and offered(logits)
         objectives[name] = Objective(spec, logits if use_logits else spec.of)
     return objectives
 

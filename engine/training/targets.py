@@ -1,12 +1,14 @@
-"""Which rows have no target: found before training begins, so that none is taken for a class by mistake."""
+"""Rows without a target and losses without a weight, found before training begins, so that none goes unnoticed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import TrainingError
 from engine.progress import Progress
@@ -35,6 +37,32 @@ def check_targets(
     return checked
 
 
+def check_weights(training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset) -> None:
+    """Refuse a loss whose weights leave nothing to learn from.
+
+    Raises:
+        TrainingError: the weights of the training rows of its stream have no positive sum.
+    """
+    for name, objective in objectives.items():
+        weight, stream = objective.spec.weight, training.streams[objective.spec.stream]
+        if weight is None:
+            continue
+        column, target = f"weight:{weight}", f"target:{objective.spec.target}"
+        read = dataset.read([column, target], dataset.rows(stream.samples, "train"))
+        total = float(read[column][_present(read[target])].sum())
+        if not (total > 0 and math.isfinite(total)):
+            raise TrainingError(
+                f"the weights ({weight}) of the training rows of the stream {stream.name} sum to {total:g}, so the "
+                f"loss {name} has nothing to learn from; their sum must be above 0"
+            )
+
+
+def _present(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows have a target: a class (not -1), a finite number."""
+    present: NDArray[np.bool_] = values >= 0 if np.issubdtype(values.dtype, np.integer) else np.isfinite(values)
+    return present
+
+
 def _absent(
     name: str, objective: Objective, training: TrainingSpec, dataset: PreparedDataset
 ) -> dict[str, tuple[int, int]]:
@@ -47,7 +75,7 @@ def _absent(
             index = dataset.rows([sample], split)
             values = dataset.read([f"target:{target}"], index)[f"target:{target}"]
             rows += len(values)
-            lost += int(np.sum(values < 0 if np.issubdtype(values.dtype, np.integer) else ~np.isfinite(values)))
+            lost += int(np.sum(~_present(values)))
         if rows and lost == rows:
             raise TrainingError(
                 f"no row of the sample {sample} has a target {target}, which the loss {name} needs; give the sample a "

@@ -25,7 +25,7 @@ from engine.training.loop import Loop
 from engine.training.objectives import CLASSIFICATION, Objective, make_objectives
 from engine.training.state import Means, Position, Watch
 from engine.training.streams import iteration_length
-from engine.training.targets import check_targets
+from engine.training.targets import check_targets, check_weights
 from engine.training.updates import make_updates
 from engine.training.validation import Validation
 
@@ -113,6 +113,7 @@ def assemble(
     network = build_network(plan, experiment.seed).to(device)
     steps_per_epoch = iteration_length(training, dataset)
     objectives = check_targets(training, make_objectives(training.losses, plan.offers), dataset, progress)
+    check_weights(training, objectives, dataset)
     check_metrics(training, objectives, dataset)
     updates = make_updates(
         training, network, objectives, list(plan.nodes), experiment.conventions, steps_per_epoch, device

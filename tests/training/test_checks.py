@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SpecError
+from engine.spec.sections import LossSpec
+from engine.training.objectives import make_objectives
 from engine.validation import load_planned
 
 
@@ -59,3 +61,38 @@ def test_the_shipped_specs_have_no_such_mistake(repository: Path) -> None:
     assert paths
     for path in paths:
         load_planned(path, ())
+
+
+DENSE = "dense: {units: 3, activation: softmax}"
+
+
+@pytest.mark.parametrize(
+    ("layers", "activation"),
+    [
+        (f"[concat, {DENSE}, dropout: 0.1]", "softmax"),
+        (f"[concat, {DENSE}, expression: {{formula: 2 * x}}]", "softmax"),
+        ("[concat, dense: 3, activation: softmax, dropout: 0.1]", "softmax"),
+        (f"[concat, share: {{name: end, layers: [{DENSE}]}}]", "softmax"),
+    ],
+)
+def test_probabilities_that_would_be_taken_as_logits_are_told(repository: Path, layers: str, activation: str) -> None:
+    change = f"model.graph.jet_class.layers={layers}"
+    assert f"`jet_class` come out of a {activation}, which is not the last layer" in mistakes(repository, change)
+    for answer in ("true", "false"):
+        said = f"training.losses.tagging.cross_entropy.probabilities={answer}"
+        load_planned(repository / "specs" / "calratio.yaml", [change, said])
+
+
+@pytest.mark.parametrize(
+    "layers", [f"[concat, {DENSE}, dense: 3]", f"[concat, {DENSE}]", "[concat, dense: 3, dropout: 0.1]"]
+)
+def test_logits_and_a_softmax_at_the_end_need_no_word(repository: Path, layers: str) -> None:
+    load_planned(repository / "specs" / "calratio.yaml", [f"model.graph.jet_class.layers={layers}"])
+
+
+def test_probabilities_are_compared_as_they_are_where_the_spec_says_so() -> None:
+    """Not the logits, whose logarithm would be taken."""
+    options = {"of": "out", "target": "label", "stream": "main", "weight": None, "path": ()}
+    for given, output in ((True, "out"), (False, "out.logits")):
+        loss = LossSpec(name="tagging", kind="cross_entropy", options={"probabilities": given}, **options)
+        assert make_objectives({"tagging": loss}, lambda name: True)["tagging"].output == output

@@ -287,3 +287,33 @@ def test_a_missing_device_is_told(toy: Any) -> None:
 
     with pytest.raises(TrainingError, match="no CUDA device here; use `--device cpu`"):
         train(*toy.load(), toy.run("cuda"), "cuda")
+
+
+@pytest.mark.parametrize("weight", ["event.u - event.u", "-1"])
+def test_weights_without_a_positive_sum_are_told_before_training(toy: Any, weight: str) -> None:
+    samples = [f"data.samples.{name}.weight={weight}" for name in ("signal", "background")]
+    message = (
+        r"the weights \(weight\) of the training rows of the stream main sum to .*, so the loss tagging has nothing"
+    )
+    with pytest.raises(TrainingError, match=message):
+        toy.train("weightless", samples)
+
+
+def test_columns_after_a_one_hot_feature_keep_their_names(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the message about values that are not finite: three columns of `origin`, then `v`."""
+    from engine.training import streams
+
+    original = streams.Loader
+
+    class Broken:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.loader = original(*arguments, **options)
+
+        def __iter__(self) -> Any:
+            for batches in self.loader:
+                batches["main"].inputs["event"][3, 3] = float("inf")
+                yield batches
+
+    monkeypatch.setattr(streams, "Loader", Broken)
+    with pytest.raises(TrainingError, match=r"stand in main: event\.v "):
+        toy.train("one_hot", ["data.inputs.event.features={origin: {one_hot: 3}, v: {}}"])
