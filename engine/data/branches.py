@@ -8,9 +8,8 @@ from typing import Literal
 
 from engine.errors import Path
 from engine.spec.expressions import Expression
+from engine.spec.layouts import SLOT, base_of
 from engine.spec.sections.data import DataSpec, FieldSpec, InputSpec, LayoutSpec, RowsSpec, SampleSpec
-
-SLOT = "{i}"
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,6 @@ class NeededBranch:
     role: Literal["field", "owner", "exists"]
     optional: bool
     path: Path
-
-
-def base_collection(layout: LayoutSpec, name: str) -> str | None:
-    """The collection that a collection or (nested) selection takes its objects from; None if the layout has neither."""
-    seen: set[str] = set()
-    while name in layout.selections and name not in seen:
-        seen.add(name)
-        name = layout.selections[name].of
-    return name if name in layout.collections else None
 
 
 def needed_fields(
@@ -137,7 +127,7 @@ class _Usage:
 
     def add_objects(self, name: str) -> None:
         """A collection by its name or by that of a selection, whose conditions are then used too."""
-        base = base_collection(self._layout, name)
+        base = base_of(self._layout, name)
         if base is None:
             return
         self._fields.setdefault(base, set())
@@ -149,7 +139,7 @@ class _Usage:
 
     def add_field(self, name: str, field: str) -> None:
         """A field of a collection or selection; a name that the layout has not got is somebody else's mistake."""
-        base = base_collection(self._layout, name)
+        base = base_of(self._layout, name)
         if base is None or field not in self._layout.collections[base].fields:
             return
         self.add_objects(name)

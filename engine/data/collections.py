@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.branches import SLOT, source_branches
+from engine.data.branches import source_branches
 from engine.data.columns import Array, Column, Jagged
 from engine.data.values import Grouping, Values, evaluate, per_object, per_row
 from engine.errors import DataError
+from engine.spec.layouts import SLOT
 from engine.spec.sections.data import CollectionSpec, FieldSpec, LayoutSpec
 
 Chunk = Mapping[str, Column]

@@ -16,7 +16,8 @@ from engine.data.ordering import keep_first, sort_members
 from engine.data.selections import select
 from engine.data.values import FLAT_FUNCTIONS, REDUCTIONS, Values, evaluate, per_object, per_row
 from engine.errors import DataError
-from engine.spec.sections.data import InputSpec, LayoutSpec
+from engine.spec.layouts import base_or_name
+from engine.spec.sections.data import InputSpec
 
 
 class FlatBackend:
@@ -49,7 +50,7 @@ def make_input(spec: InputSpec, context: RowContext) -> Array | Jagged:
     if is_row_input(spec):
         return _row_input(spec, context)
     chosen = choose_objects(spec, context)
-    lookup = _object_lookup(context.collections[base(context.collections.layout, spec.of)], chosen, context)
+    lookup = _object_lookup(context.collections[base_or_name(context.collections.layout, spec.of)], chosen, context)
     features = _features(spec, context, lookup)
     columns = (per_object(value, chosen.grouping) for value in features)
     return Jagged(chosen.grouping.offsets, _table(spec, len(chosen.objects), columns))
@@ -74,15 +75,8 @@ def choose_objects(spec: InputSpec, context: RowContext) -> Members:
     return chosen if spec.keep is None else keep_first(chosen, spec.keep)
 
 
-def base(layout: LayoutSpec, name: str) -> str:
-    """The collection that a selection takes its objects from, or the collection itself."""
-    while name in layout.selections:
-        name = layout.selections[name].of
-    return name
-
-
 def _row_input(spec: InputSpec, context: RowContext) -> Array:
-    collection = context.collections[base(context.collections.layout, spec.of)]
+    collection = context.collections[base_or_name(context.collections.layout, spec.of)]
     if collection is not context.rows.collection and collection.grouping is not None:
         raise DataError(
             f"the input {spec.name} is made of {spec.of}, of which a row has several; write `keep:`, the number of "

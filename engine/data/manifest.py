@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from engine.data.fingerprint import VERSION
-from engine.data.inputs import base, is_row_input
+from engine.data.inputs import is_row_input
 from engine.data.ledger import LedgerEntry
 from engine.data.shards import Receipt, ShardInfo, write_text
 from engine.errors import DataError
+from engine.spec.layouts import base_or_name
 from engine.spec.sections.data import DataSpec, InputSpec
 
 NAME = "manifest.json"
@@ -82,7 +83,7 @@ def _unit(data: DataSpec, spec: InputSpec, feature: str) -> str | None:
     if chosen.expression is not None or chosen.fraction_of:
         return None
     for layout in data.layouts.values():
-        collection = layout.collections.get(base(layout, spec.of))
+        collection = layout.collections.get(base_or_name(layout, spec.of))
         field = collection.fields.get(feature) if collection else None
         if field is not None and field.unit is not None:
             return field.unit

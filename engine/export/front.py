@@ -10,10 +10,11 @@ from engine_kernels.sanitize.transforms import FeatureTransform
 from torch import Tensor, nn
 
 from engine.data.features import feature_values
-from engine.data.inputs import base, is_row_input
+from engine.data.inputs import is_row_input
 from engine.export.padded import PADDED_FUNCTIONS, Padded, PaddedBackend
 from engine.export.raw import ROW, RawInputs
 from engine.spec.expressions import Expression
+from engine.spec.layouts import base_or_name
 from engine.spec.sections.data import DataSpec, InputSpec, LayoutSpec
 
 Tensors = dict[str, Tensor]
@@ -62,7 +63,7 @@ class Front(nn.Module):
 
     def _choose(self, spec: InputSpec, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Fields (rows, keep, fields) and mask of the objects that the input keeps, real ones first."""
-        collection = base(self.layout, spec.of)
+        collection = base_or_name(self.layout, spec.of)
         own, mask = tensors[collection].double(), tensors[f"{collection}_mask"]
         for condition in self._conditions(spec):
             passed = condition.evaluate(self._object_lookup(spec, own, mask, tensors), PADDED_FUNCTIONS)
@@ -82,7 +83,7 @@ class Front(nn.Module):
         return [*conditions, spec.where] if spec.where is not None else conditions
 
     def _object_lookup(self, spec: InputSpec, own: Tensor, mask: Tensor, tensors: Tensors) -> Callable[[str], Padded]:
-        collection = base(self.layout, spec.of)
+        collection = base_or_name(self.layout, spec.of)
         fields = self.raw.objects[collection]
 
         def lookup(name: str) -> Padded:
@@ -91,7 +92,7 @@ class Front(nn.Module):
         return lookup
 
     def _row_lookup(self, spec: InputSpec, tensors: Tensors) -> Callable[[str], Padded]:
-        collection = base(self.layout, spec.of)
+        collection = base_or_name(self.layout, spec.of)
         fields = self.layout.collections[collection].fields
 
         def lookup(name: str) -> Padded:

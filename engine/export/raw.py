@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.data.inputs import base, is_row_input
+from engine.data.inputs import is_row_input
 from engine.errors import ExportError
 from engine.spec.expressions import Expression
+from engine.spec.layouts import base_or_name
 from engine.spec.sections.data import DataSpec, InputSpec, LayoutSpec
 
 ROW = "row"
@@ -53,12 +54,12 @@ def raw_inputs(data: DataSpec, layout: LayoutSpec, rows_of: str) -> RawInputs:
         layout: their collections and selections.
         rows_of: collection of the rows' own objects.
     """
-    listed = {base(layout, spec.of) for spec in data.inputs.values() if not is_row_input(spec)}
+    listed = {base_or_name(layout, spec.of) for spec in data.inputs.values() if not is_row_input(spec)}
     listed |= {name for name, spec in layout.collections.items() if spec.owner is not None}
     objects: dict[str, dict[str, None]] = {}
     row: dict[str, None] = {}
     for spec in data.inputs.values():
-        collection = base(layout, spec.of)
+        collection = base_or_name(layout, spec.of)
         if not is_row_input(spec):
             objects.setdefault(collection, {})
         for name in _names(spec, layout, rows_of):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.errors import Mistake
-from engine.spec.checks.names import View, base_of, check_row_expression, objects, unknown, views
+from engine.spec.checks.names import View, check_row_expression, objects, unknown, views
+from engine.spec.layouts import base_of
 from engine.spec.sections import CollectionSpec, DataSpec, FeatureSpec, InputSpec
 from engine.spec.suggest import hint
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.errors import Mistake
-from engine.spec.checks.names import base_of, check_plain_names, objects, unknown
+from engine.spec.checks.names import check_plain_names, objects, unknown
+from engine.spec.layouts import SLOT, base_of
 from engine.spec.sections import CollectionSpec, DataSpec, FieldSpec, LayoutSpec, SelectionSpec
 
-SLOT = "{i}"
 RESERVED = ("constants", "matched")
 
 

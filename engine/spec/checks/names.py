@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from engine.errors import Mistake, Path
 from engine.spec.expressions import FUNCTIONS, Expression
+from engine.spec.layouts import base_of
 from engine.spec.sections import DataSpec, FieldSpec, LayoutSpec, RowsSpec
 from engine.spec.suggest import hint
 from engine.spec.syntax import Call, Name, Node
@@ -15,15 +16,6 @@ from engine.spec.syntax import Call, Name, Node
 def unknown(what: str, name: str, known: Iterable[str], path: Path, offset: int = 0) -> Mistake:
     """The mistake of a name that nothing has."""
     return Mistake(path, f"there is no {what} `{name}`{hint(name, known)}", offset)
-
-
-def base_of(layout: LayoutSpec, name: str) -> str | None:
-    """The collection that a collection or (nested) selection takes its objects from; None if there is none."""
-    seen: set[str] = set()
-    while name in layout.selections and name not in layout.collections and name not in seen:
-        seen.add(name)
-        name = layout.selections[name].of
-    return name if name in layout.collections else None
 
 
 def objects(layout: LayoutSpec) -> list[str]:
