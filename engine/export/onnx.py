@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter talks about its own internals; the user is told only what is his."""
+def quiet() -> Iterator[None]:
+    """The exporter logs, warns and prints about its own internals; the user is told only what is his."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -69,7 +70,7 @@ def write_traced(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset
     axes = {name: {0: "rows", **objects} for name, objects in _object_axes(deployed.raw, str).items()}
     temporary = path.with_name(f".{path.name}")
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             torch.onnx.export(
                 deployed,
                 tuple(tensors.values()),
@@ -102,7 +103,7 @@ def write_exported(deployed: Deployed, path: Path, facts: Mapping[str, Any], ops
     rows = torch.export.Dim("rows", min=1)
     axes = _object_axes(deployed.raw, lambda name: torch.export.Dim(name, min=1))
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = torch.onnx.export(
                 deployed,
                 tuple(tensors.values()),

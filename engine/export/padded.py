@@ -87,8 +87,10 @@ def _first(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _maximum(values: Tensor, mask: Tensor) -> Tensor:
+    """NaN where any object's value is NaN, which the maximum of ONNX passes over."""
+    lost = (torch.isnan(values) & mask).any(1, keepdim=True)
     largest = torch.where(mask, values, -torch.inf).amax(1, keepdim=True)
-    return torch.where(_some(values, mask), largest, 0.0)
+    return torch.where(lost, torch.nan, torch.where(_some(values, mask), largest, 0.0))
 
 
 REDUCTIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.graph.portable import asinh, atan, atan2, cosh, hypot, log10, portable, sinh, tan
+
 Number = Tensor | float | int | bool
 
 
@@ -55,7 +57,12 @@ def delta_phi(left: Number, right: Number) -> Tensor:
 
 def delta_r(eta1: Number, phi1: Number, eta2: Number, phi2: Number) -> Tensor:
     """Distance in eta and phi (rad)."""
-    return torch.hypot(tensor(eta1) - tensor(eta2), delta_phi(phi1, phi2))
+    return portable(torch.hypot, hypot)(tensor(eta1) - tensor(eta2), delta_phi(phi1, phi2))
+
+
+def sign(value: Tensor) -> Tensor:
+    """-1, 0 or 1; NaN stays NaN, which torch alone makes 0."""
+    return torch.where(torch.isnan(value), value, torch.sign(value))
 
 
 def is_in(value: Number, choices: tuple[Number, ...]) -> Tensor:
@@ -76,21 +83,21 @@ TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "exp": one(torch.exp),
     "log": one(torch.log),
     "log1p": one(torch.log1p),
-    "log10": one(torch.log10),
+    "log10": one(portable(torch.log10, log10)),
     "sin": one(torch.sin),
     "cos": one(torch.cos),
-    "tan": one(torch.tan),
-    "atan": one(torch.atan),
-    "atan2": both(torch.atan2),
-    "sinh": one(torch.sinh),
-    "cosh": one(torch.cosh),
+    "tan": one(portable(torch.tan, tan)),
+    "atan": one(portable(torch.atan, atan)),
+    "atan2": both(portable(torch.atan2, atan2)),
+    "sinh": one(portable(torch.sinh, sinh)),
+    "cosh": one(portable(torch.cosh, cosh)),
     "tanh": one(torch.tanh),
-    "asinh": one(torch.asinh),
+    "asinh": one(portable(torch.asinh, asinh)),
     "min": many(torch.minimum),
     "max": many(torch.maximum),
     "clip": lambda value, low, high: torch.minimum(torch.maximum(tensor(value), tensor(low)), tensor(high)),
     "where": lambda condition, yes, no: torch.where(truth(condition), tensor(yes), tensor(no)),
-    "sign": one(torch.sign),
+    "sign": one(sign),
     "floor": one(torch.floor),
     "round": one(torch.round),
     "is_finite": one(torch.isfinite),
