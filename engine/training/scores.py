@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.statistics import area_under_curve
+
 
 def accuracy(probabilities: NDArray[np.float32], classes: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
     """The weighted share of rows whose most probable class is their own; NaN where the weights add up to 0.
@@ -17,22 +19,6 @@ def accuracy(probabilities: NDArray[np.float32], classes: NDArray[np.int64], wei
     chosen = probabilities.argmax(1) if probabilities.ndim == 2 else probabilities > 0.5
     total = float(weights.sum())
     return float(weights[chosen == classes].sum() / total) if total else float("nan")
-
-
-def area_under_curve(scores: NDArray[np.float32], positive: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
-    """The weighted probability that a positive row has a larger score than a negative one; ties count one half.
-
-    NaN where either kind has no weight.
-    """
-    order = np.argsort(scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=np.inf))  # last row of each run of equal scores
-    positives = np.cumsum(np.where(positive, weights, 0.0)[order])[ends]
-    negatives = np.cumsum(np.where(positive, 0.0, weights)[order])[ends]
-    if not len(ends) or positives[-1] == 0 or negatives[-1] == 0:
-        return float("nan")
-    steps = np.diff(positives, prepend=0.0)
-    below = np.concatenate([[0.0], negatives[:-1]])
-    return float(np.sum(steps * 0.5 * (below + negatives)) / (positives[-1] * negatives[-1]))
 
 
 def mean_area(probabilities: NDArray[np.float32], classes: NDArray[np.int64], weights: NDArray[np.float64]) -> float:

@@ -9,12 +9,15 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.evaluation.metrics import roc
 from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.metrics.roc import area_error, roc_curve, working_point
 from engine.evaluation.metrics.statistics import effective_count, kolmogorov_probability, wilson_interval
 from engine.evaluation.metrics.weighted_ks import ks_distance
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import UnavailableError
+from engine.statistics import area_under_curve
+from engine.training import scores
 
 
 @st.composite
@@ -35,7 +38,7 @@ def test_roc_curve_is_that_of_scikit_learn(rows):
     scores, truth, weights = rows
     background, signal, _ = sklearn.metrics.roc_curve(truth, scores, sample_weight=weights, drop_intermediate=False)
     curve = roc_curve(scores, truth, weights)
-    assert curve.area == pytest.approx(sklearn.metrics.auc(background, signal), abs=1e-12)
+    assert area_under_curve(scores, truth, weights) == pytest.approx(sklearn.metrics.auc(background, signal), abs=1e-12)
     same = np.unique(np.round(np.column_stack([curve.background, curve.signal]), 12), axis=0)
     expected = np.unique(np.round(np.column_stack([background, signal]), 12), axis=0)
     np.testing.assert_allclose(same, expected, atol=1e-11)
@@ -50,7 +53,7 @@ def test_area_is_the_probability_of_the_right_order_with_signed_weights_too(rows
         return
     pairs = weights[truth][:, None] * weights[~truth][None, :]
     order = np.sign(scores[truth][:, None] - scores[~truth][None, :]) / 2 + 0.5
-    assert roc_curve(scores, truth, weights).area == pytest.approx((pairs * order).sum() / pairs.sum(), abs=1e-10)
+    assert area_under_curve(scores, truth, weights) == pytest.approx((pairs * order).sum() / pairs.sum(), abs=1e-10)
 
 
 def test_error_of_the_area_is_the_spread_of_repeated_samples():
@@ -59,7 +62,7 @@ def test_error_of_the_area_is_the_spread_of_repeated_samples():
     for _ in range(300):
         truth = np.arange(300) < 100
         scores, weights = rng.normal(truth, 1), rng.exponential(1, 300)
-        areas.append(roc_curve(scores, truth, weights).area)
+        areas.append(area_under_curve(scores, truth, weights))
         errors.append(area_error(scores, truth, weights))
     assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.12)
 
@@ -132,3 +135,7 @@ def test_confusion_matrix_is_that_of_scikit_learn(tagger: Predictions):
         np.testing.assert_allclose(values["matrix"], expected, rtol=1e-12)
     accuracy = compute("accuracy", "a", {}, tagger).parts[0].values["accuracy"]
     assert accuracy == pytest.approx(sklearn.metrics.accuracy_score(truth, highest, sample_weight=weights), abs=1e-12)
+
+
+def test_training_and_evaluation_have_the_same_area():
+    assert scores.area_under_curve is roc.area_under_curve is area_under_curve

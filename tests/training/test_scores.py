@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.training.scores import accuracy, area_under_curve, mean_area
+from engine.statistics import area_under_curve
+from engine.training.scores import accuracy, mean_area
 
 
 @pytest.fixture

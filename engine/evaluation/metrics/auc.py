@@ -8,9 +8,10 @@ from engine.data.columns import Array
 from engine.evaluation.metrics.classweights import Normalise, class_weights
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
-from engine.evaluation.metrics.roc import Comparison, area_error, comparisons, roc_curve
+from engine.evaluation.metrics.roc import Comparison, area_error, comparisons, require_weights
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import Labelled, Per, UnavailableError, labelled
+from engine.statistics import area_under_curve
 
 
 @metric("auc", "Area under the ROC curve")
@@ -47,7 +48,8 @@ def _part(rows: Labelled, weights: Array, comparison: Comparison) -> Part:
     weight = weights[mask]
     scores, is_signal = rows.score_of(comparison.signal)[mask], rows.truth[mask] == rows.index(comparison.signal)
     try:
-        area = roc_curve(scores, is_signal, weight).area
+        require_weights(is_signal, weight)
     except UnavailableError as error:
         return Part(comparison.labels, {"auc": None}, reason=str(error))
+    area = area_under_curve(scores, is_signal, weight)
     return Part(comparison.labels, {"auc": area, "auc_error": area_error(scores, is_signal, weight)})

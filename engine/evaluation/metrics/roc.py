@@ -14,14 +14,15 @@ from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import Labelled, Per, UnavailableError, groups, labelled
+from engine.statistics import area_under_curve
 
 
 @dataclass(frozen=True)
 class RocCurve:
     """Efficiencies of `score >= threshold` for each distinct score, from the highest down; first point: nothing passes.
 
-    With negative weights the efficiencies need not rise from point to point and may leave [0, 1]; area and working
-    points stay defined.
+    With negative weights the efficiencies need not rise from point to point and may leave [0, 1]; the working points
+    stay defined.
 
     Attributes:
         thresholds: shape (p,), descending, first one infinite.
@@ -34,11 +35,6 @@ class RocCurve:
     background: Array
     background_error: Array
 
-    @property
-    def area(self) -> float:
-        """Area under signal efficiency against background efficiency."""
-        return float(np.trapezoid(self.signal, self.background))
-
 
 def roc_curve(scores: Array, is_signal: Array, weights: Array) -> RocCurve:
     """The curve for rows with scores, shape (m,), truth (bool) and weights.
@@ -46,8 +42,7 @@ def roc_curve(scores: Array, is_signal: Array, weights: Array) -> RocCurve:
     Raises:
         UnavailableError: signal or background has no rows, or no positive sum of weights.
     """
-    _require_weight(weights[is_signal], "signal")
-    _require_weight(weights[~is_signal], "background")
+    require_weights(is_signal, weights)
     order = np.argsort(-scores, kind="stable")
     ordered, truth, weight = scores[order], is_signal[order], weights[order]
     last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]
@@ -58,6 +53,16 @@ def roc_curve(scores: Array, is_signal: Array, weights: Array) -> RocCurve:
     variance = (1 - efficiency) ** 2 * passed_squares + efficiency**2 * failed_squares
     error = np.sqrt(np.maximum(variance, 0.0)) / passed[-1]
     return RocCurve(np.r_[np.inf, ordered[last]], passed_signal / passed_signal[-1], efficiency, error)
+
+
+def require_weights(is_signal: Array, weights: Array) -> None:
+    """Signal and background must be there for an area or a curve.
+
+    Raises:
+        UnavailableError: either has no rows, or no positive sum of weights.
+    """
+    _require_weight(weights[is_signal], "signal")
+    _require_weight(weights[~is_signal], "background")
 
 
 def _require_weight(weights: Array, what: str) -> None:
@@ -159,7 +164,7 @@ def _part(rows: Labelled, weights: Array, comparison: Comparison, working_points
     scores, is_signal = rows.score_of(comparison.signal)[mask], rows.truth[mask] == rows.index(comparison.signal)
     curve = roc_curve(scores, is_signal, weights[mask])
     values = {
-        "auc": curve.area,
+        "auc": area_under_curve(scores, is_signal, weights[mask]),
         "auc_error": area_error(scores, is_signal, weights[mask]),
         "signal_rows": int(is_signal.sum()),
         "background_rows": int((~is_signal).sum()),
