@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, EngineError, UsageError
 from engine.files import read_json
 from engine.progress import Progress
 from engine.runs import (
@@ -239,7 +239,12 @@ def _stages(job: Job, resume: bool) -> Outcome:
         done = read_json(job.run.stages, "what the run notes about its stages")
     for name, stage in stages:
         if name not in done:
-            done[name] = stage()
+            try:
+                done[name] = stage()
+            except EngineError:
+                for line in (line for lines in done.values() for line in lines):
+                    job.progress.say(line)
+                raise
             write_json(job.run.stages, done)
     return _outcome([_dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
 
@@ -247,10 +252,22 @@ def _stages(job: Job, resume: bool) -> Outcome:
 def _train(job: Job, resume: bool) -> list[str]:
     from engine.training.train import train
 
+    _rehearse_export(job)
     summary = train(job.experiment, job.plan, job.dataset, job.run, job.device, resume, job.progress)
     ended = ", stopped early" if summary.stopped_early else ""
     rate = f"{summary.steps} iterations in {summary.seconds:.0f} s"
     return [f"trained {summary.epochs} epochs{ended} ({rate}); best epoch {summary.best_epoch}"]
+
+
+def _rehearse_export(job: Job) -> None:
+    """What export would complain about after the training, it says before."""
+    if not job.experiment.export:
+        return
+    from engine.export.deployed import rehearse
+    from engine.graph.network import build_network
+
+    network = build_network(job.plan, job.experiment.seed).eval()
+    rehearse(job.experiment, network, tuple(job.experiment.trained_on), job.dataset.contract())
 
 
 def _evaluate(job: Job) -> list[str]:

@@ -48,13 +48,17 @@ class RowContext:
     """Values of names such as `jets.pt`, `event.weight`, `matched.Lxy`, `constants.mH` for every row.
 
     A field of a collection with several objects an entry (`clusters.pt`) has a value for each object of the row and is
-    used inside a reduction; the collection's name alone counts its objects: `count(clusters)`.
+    used inside a reduction; the collection's name alone counts its objects: `count(clusters)`. `unknown` stands for
+    constants that the rows have not got, and for fields of what they are not matched to.
     """
 
-    def __init__(self, collections: Collections, rows: Rows, constants: Mapping[str, float]) -> None:
+    def __init__(
+        self, collections: Collections, rows: Rows, constants: Mapping[str, float], unknown: float = 0.0
+    ) -> None:
         self.collections = collections
         self.rows = rows
         self._constants = constants
+        self._unknown = unknown
         self._members: dict[str, Members] = {}
 
     def __call__(self, name: str) -> Values:
@@ -89,7 +93,7 @@ class RowContext:
     def _find(self, name: str) -> tuple[Array, Grouping | None]:
         prefix, _, field = name.partition(".")
         if prefix == "constants":
-            return np.full(self.count, self._constants.get(field, 0.0), dtype=np.float64), None
+            return np.full(self.count, self._constants.get(field, self._unknown), dtype=np.float64), None
         if prefix == "matched":
             return self._matched(field), None
         if prefix not in self.collections:
@@ -97,10 +101,10 @@ class RowContext:
         return self._of_collection(self.collections[prefix], field)
 
     def _matched(self, field: str) -> Array:
-        """0 where rows are not matched, or to a collection without that field: samples share their columns."""
+        """`unknown` where rows are not matched, or to a collection without that field: samples share their columns."""
         collection = self.rows.matched_collection
         if collection is None or field not in collection.spec.fields:
-            return np.zeros(self.count)
+            return np.full(self.count, self._unknown)
         return collection.field(field)[self.rows.matched]
 
     def _of_collection(self, collection: Collection, field: str) -> tuple[Array, Grouping | None]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.data.collections import Chunk, Collections
 from engine.data.columns import Array, Jagged
-from engine.data.context import RowContext, find_rows
+from engine.data.context import RowContext, Rows, find_rows
 from engine.data.inputs import make_input
 from engine.data.split import assign_splits
 from engine.data.targets import make_target
@@ -58,7 +58,7 @@ def make_rows(data: DataSpec, layout: LayoutSpec, rows: RowsSpec, sample: Sample
     """
     collections = Collections(layout, chunk)
     found = find_rows(collections, rows)
-    context = RowContext(collections, found, sample.constants if sample else {})
+    context = _context(data, sample, collections, found)
     columns = {name: _column(context, name, expression) for name, expression in data.columns.items()}
     targets = data.targets.values() if sample else ()
     return RowTable(
@@ -69,6 +69,13 @@ def make_rows(data: DataSpec, layout: LayoutSpec, rows: RowsSpec, sample: Sample
         weight=_weight(context, sample),
         split=assign_splits([columns[name] for name in data.split.by], data.split, data.seed),
     )
+
+
+def _context(data: DataSpec, sample: SampleSpec | None, collections: Collections, rows: Rows) -> RowContext:
+    """Samples share their columns, 0 where one has not got a constant; of rows to predict it is not known: NaN."""
+    if sample is not None:
+        return RowContext(collections, rows, sample.constants)
+    return RowContext(collections, rows, data.predict.constants if data.predict else {}, unknown=np.nan)
 
 
 def _column(context: RowContext, name: str, expression: Expression) -> Array:

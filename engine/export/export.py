@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,10 @@ from engine.data.rows import make_rows
 from engine.data.sources import find_sources
 from engine.errors import DataError, ExportError
 from engine.export.check import Agreement, Array, compare
-from engine.export.deployed import Deployed
-from engine.export.front import Front
+from engine.export.deployed import Deployed, deployed_network, random_rows
 from engine.export.onnx import run_onnx, write_exported, write_traced
-from engine.export.predict import Scorer, contract_transforms, prediction_chunks, prediction_layout
-from engine.export.raw import RawInputs, raw_inputs
+from engine.export.predict import Scorer, prediction_chunks, prediction_layout
+from engine.export.raw import RawInputs
 from engine.export.raw_table import raw_tensors
 from engine.runs import RunDirectory, read_contract, write_json
 from engine.spec.sections.choice import ChoiceSpec
@@ -65,29 +64,23 @@ def _onnx(
     chosen = tuple(options["outputs"] or outputs)
     deployed, raw = deployed_network(experiment, network, chosen, contract)
     path = run.export / f"{options['name']}.onnx"
+    unchecked = path.with_name(f".unchecked.{path.name}")
     facts = _facts(experiment, raw, chosen, contract)
+
+    def written_by(write: Callable[..., None]) -> Agreement:
+        write(deployed, unchecked, facts, options["opset"])
+        return check_export(experiment, deployed, unchecked, contract, options["tolerance"])
+
     try:
-        write_traced(deployed, path, facts, options["opset"])
-        agreement = check_export(experiment, deployed, path, contract, options["tolerance"])
-    except ExportError:
-        write_exported(deployed, path, facts, options["opset"])
-        agreement = check_export(experiment, deployed, path, contract, options["tolerance"])
+        try:
+            agreement = written_by(write_traced)
+        except ExportError:
+            agreement = written_by(write_exported)
+        unchecked.replace(path)
+    finally:
+        unchecked.unlink(missing_ok=True)
     write_json(path.with_suffix(".json"), {**facts, "check": vars(agreement)})
     return path, agreement
-
-
-def deployed_network(
-    experiment: Experiment, network: Network, outputs: Sequence[str], contract: Mapping[str, Any]
-) -> tuple[Deployed, RawInputs]:
-    """The network with everything that turns raw fields into its inputs."""
-    data = experiment.data
-    predict, layout = prediction_layout(data)
-    rows_of = predict.rows.of
-    while rows_of in layout.selections:
-        rows_of = layout.selections[rows_of].of
-    raw = raw_inputs(data, layout, rows_of)
-    front = Front(data, layout, raw, contract_transforms(contract, data))
-    return Deployed(front, network, raw, outputs), raw
 
 
 def check_export(
@@ -101,16 +94,16 @@ def check_export(
         ExportError: they disagree.
     """
     found = _real_rows(experiment, deployed, contract)
-    tensors, trained = found if found is not None else (_random_rows(deployed.raw), None)
+    tensors, trained = found if found is not None else (random_rows(deployed.raw), None)
     with torch.no_grad():
         values = deployed(*(tensors[name] for name in deployed.raw.names))
     expected = {name: value.numpy() for name, value in zip(deployed.outputs, values, strict=True)}
     written = run_onnx(path, tensors, deployed.outputs)
-    agreement = compare(f"{path.name}", expected, written, tolerance)
+    agreement = compare("the exported network", expected, written, tolerance)
     if trained is None:
         return agreement
     flat = {name: value.reshape(len(value), -1) for name, value in written.items()}
-    return compare(f"{path.name} with its preprocessing", trained, flat, tolerance)
+    return compare("the exported network with its preprocessing", trained, flat, tolerance)
 
 
 def _real_rows(
@@ -131,25 +124,13 @@ def _real_rows(
                     table = make_rows(data, layout, predict.rows, None, chunk)
                     if not len(table):
                         continue
-                    tensors = raw_tensors(layout, predict.rows, deployed.raw, chunk)
+                    tensors = raw_tensors(layout, predict, deployed.raw, chunk)
                     scores = scorer(table, len(table))
                     cut = {name: tensor[:CHECKED_ROWS] for name, tensor in tensors.items()}
                     return cut, {name: values[:CHECKED_ROWS] for name, values in scores.items()}
         except DataError:
             continue
     return None
-
-
-def _random_rows(raw: RawInputs, rows: int = 64, objects: int = 50) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    tensors = {}
-    for name, fields in raw.objects.items():
-        counts = torch.randint(0, objects + 1, (rows, 1), generator=generator)
-        tensors[name] = torch.randn(rows, objects, len(fields), generator=generator)
-        tensors[f"{name}_mask"] = torch.arange(objects) < counts
-    if raw.row:
-        tensors["row"] = torch.randn(rows, len(raw.row), generator=generator)
-    return tensors
 
 
 def _facts(

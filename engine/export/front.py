@@ -58,17 +58,20 @@ class Front(nn.Module):
         columns = feature_values(spec, self.raw.rows_of, lookup, PaddedBackend())
         if mask is None:
             shape = (next(iter(tensors.values())).shape[0], 1)
-            return torch.cat([_spread(column, shape) for column in columns], dim=-1).float()
-        return torch.stack([_spread(column, mask.shape) for column in columns], dim=-1).float()
+            values = torch.cat([_spread(column, shape) for column in columns], dim=-1)
+        else:
+            values = torch.stack([_spread(column, mask.shape) for column in columns], dim=-1)
+        return (nearest_half(values) if spec.dtype == "float16" else values).float()
 
     def _choose(self, spec: InputSpec, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Fields (rows, keep, fields) and mask of the objects that the input keeps, real ones first."""
         collection = base_or_name(self.layout, spec.of)
-        own, mask = tensors[collection].double(), tensors[f"{collection}_mask"]
+        mask = tensors[f"{collection}_mask"]
+        own = tensors[collection].double() if collection in tensors else mask.double().unsqueeze(-1)[..., :0]
         for condition in self._conditions(spec):
             passed = condition.evaluate(self._object_lookup(spec, own, mask, tensors), PADDED_FUNCTIONS)
             mask = mask & (_spread(passed, mask.shape) != 0)
-        key = torch.zeros_like(own[..., 0])
+        key = torch.zeros_like(mask, dtype=torch.float64)
         if spec.order is not None:
             value = spec.order.evaluate(self._object_lookup(spec, own, mask, tensors), PADDED_FUNCTIONS)
             key = torch.nan_to_num(_spread(value, mask.shape), nan=torch.finfo(torch.float64).max)
@@ -104,8 +107,11 @@ class Front(nn.Module):
         """A row's value, or all objects of another collection that belong to the row."""
         prefix, _, field = name.partition(".")
         if prefix in self.raw.objects:
+            mask = tensors[f"{prefix}_mask"]
+            if not field:
+                return Padded(torch.ones_like(mask, dtype=torch.float64), mask)
             index = self.raw.objects[prefix].index(field)
-            return Padded(tensors[prefix][..., index].double(), tensors[f"{prefix}_mask"])
+            return Padded(tensors[prefix][..., index].double(), mask)
         index = self.raw.row.index(name)
         return Padded(tensors[ROW][:, index : index + 1].double())
 
@@ -138,6 +144,20 @@ def stable_order(key: Tensor) -> Tensor:
     place = ((other < mine) | ((other == mine) & earlier)).sum(2)
     numbers = torch.arange(key.shape[1], device=key.device).expand_as(place)
     return torch.zeros_like(place).scatter(1, place, numbers)
+
+
+def nearest_half(values: Tensor) -> Tensor:
+    """Float64 values as float16 holds them, the nearest of each: what preparation stores for `dtype: float16`.
+
+    Torch and onnxruntime go to float16 by way of float32, and so round twice; its neighbours there are tried too.
+    """
+    single = values.float()
+    best = single.half()
+    for step in (1 - 2.0**-23, 1 + 2.0**-23):
+        other = (single * step).half()
+        closer = torch.abs(other.double() - values) < torch.abs(best.double() - values)
+        best = torch.where(closer, other, best)
+    return best
 
 
 def _spread(value: Padded | float, shape: torch.Size | tuple[int, int]) -> Tensor:

@@ -44,7 +44,8 @@ def example(raw: RawInputs, rows: int = 2, objects: int = 3) -> dict[str, Tensor
     """Raw tensors of ones, to trace a network with."""
     tensors = {}
     for name, fields in raw.objects.items():
-        tensors[name] = torch.ones(rows, objects, len(fields))
+        if fields:
+            tensors[name] = torch.ones(rows, objects, len(fields))
         tensors[f"{name}_mask"] = torch.ones(rows, objects, dtype=torch.bool)
     if raw.row:
         tensors["row"] = torch.ones(rows, len(raw.row))
@@ -114,7 +115,7 @@ def write_exported(deployed: Deployed, path: Path, facts: Mapping[str, Any], ops
                 opset_version=opset,
                 verbose=False,
             )
-    except torch.onnx.errors.OnnxExporterError as error:
+    except Exception as error:  # a step of the exporter may fail with an error of any kind
         message = f"the network has no ONNX form: {_reason(error)}"
         raise ExportError(message) from error
     if program is None:
@@ -141,12 +142,21 @@ def _reason(error: BaseException) -> str:
 
 
 def run_onnx(path: Path, tensors: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """The outputs of a written file on the CPU, by onnxruntime."""
+    """The outputs of a written file on the CPU, by onnxruntime.
+
+    Raises:
+        ExportError: onnxruntime cannot load or run the file.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    wanted = {argument.name for argument in session.get_inputs()}
-    feed = {name: tensor.numpy() for name, tensor in tensors.items() if name in wanted}
-    return dict(zip(outputs, session.run(list(outputs), feed), strict=True))
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        wanted = {argument.name for argument in session.get_inputs()}
+        feed = {name: tensor.numpy() for name, tensor in tensors.items() if name in wanted}
+        values = session.run(list(outputs), feed)
+    except Exception as error:  # its errors have no class of their own in common
+        message = f"onnxruntime cannot run the exported network: {_reason(error)}"
+        raise ExportError(message) from error
+    return dict(zip(outputs, values, strict=True))

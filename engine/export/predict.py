@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,11 +140,13 @@ def predict_files(
 
     Raises:
         DataError: a file cannot be used and the spec says `on_error: stop`, or none can.
+        UsageError: `output` is one of the files, or one that the spec reads.
     """
     data = experiment.data
     predict, layout = prediction_layout(data)
     scorer = Scorer(network, data, read_contract(run), outputs)
     paths = expand_files(files)
+    _spare_inputs(output, paths, data)
     skipped: dict[str, str] = {}
     rows = 0
     with open_writer(output) as writer, progress.task("predicting", len(paths), "files") as task:
@@ -161,6 +164,20 @@ def predict_files(
     lines = [f"{rows} rows of {len(paths) - len(skipped)} files scored in {output}"]
     lines += [f"skipped {reason}" for reason in skipped.values()]  # a reason names its file
     return PredictionSummary("\n".join(lines), skipped)
+
+
+def _spare_inputs(output: Path, paths: Sequence[str], data: DataSpec) -> None:
+    """Refuse to write over a file that is read."""
+    if not output.exists():
+        return
+    read = [*paths]
+    for sample in data.samples.values():
+        with suppress(DataError):  # files of the training that are not here cannot be lost
+            read += expand_files(sample.files)
+    for path in read:
+        if "://" not in path and Path(path).exists() and output.samefile(path):
+            message = f"{output} is a file of the experiment, which the scores would replace; give -o another name"
+            raise UsageError(message)
 
 
 def _tables(path: str, data: DataSpec, predict: PredictSpec, layout: LayoutSpec) -> Iterator[tuple[RowTable, Array]]:

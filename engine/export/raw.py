@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.data.inputs import is_row_input
-from engine.errors import ExportError
 from engine.spec.expressions import Expression
 from engine.spec.layouts import base_or_name
-from engine.spec.sections.data import DataSpec, InputSpec, LayoutSpec
+from engine.spec.sections.data import CollectionSpec, DataSpec, InputSpec, LayoutSpec
 
 ROW = "row"
 
@@ -21,7 +20,8 @@ class RawInputs:
 
     Attributes:
         objects: collection -> its fields, in the order of the last axis of a float32 tensor (rows, objects, fields);
-            beside it stands `<collection>_mask`, bool (rows, objects).
+            beside it stands `<collection>_mask`, bool (rows, objects). Objects that are only counted have no fields,
+            and the mask alone.
         row: names such as `jets.pt`, in the order of the last axis of a float32 tensor `row`, (rows, names); or ().
         rows_of: the collection of the rows' own objects.
         units: units of the fields, `jets.pt` -> GeV, where the spec tells them.
@@ -35,8 +35,10 @@ class RawInputs:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tensors in the order of the network's arguments."""
-        pairs = [name for collection in self.objects for name in (collection, f"{collection}_mask")]
-        return (*pairs, ROW) if self.row else tuple(pairs)
+        names: list[str] = []
+        for collection, fields in self.objects.items():
+            names += [collection, f"{collection}_mask"] if fields else [f"{collection}_mask"]
+        return (*names, ROW) if self.row else tuple(names)
 
     def describe(self) -> dict[str, Any]:
         """As plain values, for the exported file's metadata."""
@@ -55,7 +57,7 @@ def raw_inputs(data: DataSpec, layout: LayoutSpec, rows_of: str) -> RawInputs:
         rows_of: collection of the rows' own objects.
     """
     listed = {base_or_name(layout, spec.of) for spec in data.inputs.values() if not is_row_input(spec)}
-    listed |= {name for name, spec in layout.collections.items() if spec.owner is not None}
+    listed |= {name for name, spec in layout.collections.items() if _several(spec, rows_of)}
     objects: dict[str, dict[str, None]] = {}
     row: dict[str, None] = {}
     for spec in data.inputs.values():
@@ -67,12 +69,16 @@ def raw_inputs(data: DataSpec, layout: LayoutSpec, rows_of: str) -> RawInputs:
             prefix, _, field = (f"{collection}.{name}" if own else name).partition(".")
             if prefix in listed and field:
                 objects.setdefault(prefix, {})[field] = None
-            elif prefix in listed:
-                message = f"count({prefix}) cannot be exported yet; count a field of it, as in count({prefix}.pt != 0)"
-                raise ExportError(message)
+            elif prefix in listed:  # count(clusters)
+                objects.setdefault(prefix, {})
             else:
                 row[f"{prefix}.{field}"] = None
     return RawInputs({k: tuple(v) for k, v in objects.items()}, tuple(row), rows_of, _units(layout, objects, row))
+
+
+def _several(spec: CollectionSpec, rows_of: str) -> bool:
+    """Whether a row has a list of these objects."""
+    return spec.owner is not None or (spec.slots is not None and spec.name != rows_of)
 
 
 def _names(spec: InputSpec, layout: LayoutSpec, rows_of: str) -> Iterator[str]:

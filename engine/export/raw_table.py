@@ -10,10 +10,10 @@ from engine.data.collections import Chunk, Collections
 from engine.data.context import RowContext, find_rows
 from engine.data.values import per_row
 from engine.export.raw import ROW, RawInputs
-from engine.spec.sections.data import LayoutSpec, RowsSpec
+from engine.spec.sections.data import LayoutSpec, PredictSpec
 
 
-def raw_tensors(layout: LayoutSpec, rows: RowsSpec, raw: RawInputs, chunk: Chunk) -> dict[str, Tensor]:
+def raw_tensors(layout: LayoutSpec, predict: PredictSpec, raw: RawInputs, chunk: Chunk) -> dict[str, Tensor]:
     """The arguments of an exported network for the rows of a chunk.
 
     Every object of a row is there, in the order of the file, padded to the largest number of objects of any row.
@@ -22,19 +22,21 @@ def raw_tensors(layout: LayoutSpec, rows: RowsSpec, raw: RawInputs, chunk: Chunk
         DataError: a branch is missing, or the branches do not fit together.
     """
     collections = Collections(layout, chunk)
-    context = RowContext(collections, find_rows(collections, rows), {})
+    context = RowContext(collections, find_rows(collections, predict.rows), predict.constants)
     tensors: dict[str, Tensor] = {}
     for name, fields in raw.objects.items():
         members = context.members(name)
         grouping = members.grouping
         most = max(int(grouping.counts.max(initial=0)), 1)
-        values = np.zeros((context.count, most, len(fields)), dtype=np.float32)
+        values = np.zeros((context.count, most, len(fields)), dtype=np.float32)  # without fields only counted
         mask = np.zeros((context.count, most), dtype=bool)
         place = (grouping.parents, grouping.positions)
         mask[place] = True
         for index, field in enumerate(fields):
             values[(*place, index)] = collections[name].number(field)[members.objects]
-        tensors[name], tensors[f"{name}_mask"] = torch.from_numpy(values), torch.from_numpy(mask)
+        if fields:
+            tensors[name] = torch.from_numpy(values)
+        tensors[f"{name}_mask"] = torch.from_numpy(mask)
     if raw.row:
         columns = [per_row(context(name), context.count, name) for name in raw.row]
         tensors[ROW] = torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))

@@ -179,4 +179,7 @@ def _split(value: Plain) -> SplitSpec:
 
 
 def _predict(value: Plain | None, path: Path) -> PredictSpec | None:
-    return None if value is None else PredictSpec(_rows(value["rows"], (*path, "rows")), value["layout"])
+    if value is None:
+        return None
+    constants = {k: float(v) for k, v in value["constants"].items()}
+    return PredictSpec(_rows(value["rows"], (*path, "rows")), value["layout"], constants)

@@ -14,7 +14,7 @@ from engine.data.branches import needed_branches
 from engine.data.readers.base import open_reader
 from engine.data.rows import make_rows
 from engine.data.worker import present_branches
-from engine.export.export import deployed_network
+from engine.export.deployed import deployed_network
 from engine.export.front import keep_first, stable_order
 from engine.export.predict import Scorer, prediction_layout
 from engine.export.raw_table import raw_tensors
@@ -35,7 +35,7 @@ def _both_ways(untrained: Any, path: Path) -> tuple[dict[str, Any], dict[str, An
     deployed, raw = deployed_network(untrained.experiment, untrained.network, outputs, untrained.contract)
     table, chunk = _rows_of(untrained.experiment, path)
     predict, layout = prediction_layout(untrained.experiment.data)
-    tensors = raw_tensors(layout, predict.rows, raw, chunk)
+    tensors = raw_tensors(layout, predict, raw, chunk)
     trained = Scorer(untrained.network, untrained.experiment.data, untrained.contract, outputs)(table, 100)
     with torch.no_grad():
         values = deployed(*(tensors[name] for name in raw.names))
@@ -62,7 +62,7 @@ def test_scores_do_not_depend_on_the_order_of_the_objects_and_not_on_what_stands
     deployed, raw = deployed_network(untrained.experiment, untrained.network, outputs, untrained.contract)
     predict, layout = prediction_layout(untrained.experiment.data)
     _, chunk = _rows_of(untrained.experiment, untrained.workspace / "data" / "calratio" / "qcd.root")
-    tensors = raw_tensors(layout, predict.rows, raw, chunk)
+    tensors = raw_tensors(layout, predict, raw, chunk)
     changed = dict(tensors)
     generator = torch.Generator().manual_seed(3)
     for name in ("clusters", "tracks"):

@@ -13,7 +13,8 @@ import torch
 
 from engine.errors import ExportError
 from engine.export.check import compare
-from engine.export.export import deployed_network, export_run
+from engine.export.deployed import deployed_network
+from engine.export.export import export_run
 from engine.export.onnx import example, run_onnx, write_exported
 
 

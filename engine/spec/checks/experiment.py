@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.errors import Mistake
+from engine.spec.checks.exporting import check_exporting
 from engine.spec.checks.features import check_inputs
 from engine.spec.checks.layouts import check_layouts
 from engine.spec.checks.model import check_model
@@ -27,4 +28,5 @@ def check_experiment(experiment: Experiment) -> list[Mistake]:
         *check_model(experiment),
         *check_training(experiment),
         *check_results(experiment),
+        *check_exporting(experiment),
     ]

@@ -190,10 +190,11 @@ class SplitSpec:
 
 @dataclass(frozen=True)
 class PredictSpec:
-    """The rows that `engine predict` makes of a file, and the layout it reads."""
+    """The rows that `engine predict` makes of a file, the layout it reads, and the constants that its rows have."""
 
     rows: RowsSpec
     layout: str
+    constants: Mapping[str, float]
 
 
 @dataclass(frozen=True)
