@@ -14,6 +14,10 @@ import pytest
 import uproot
 from click.testing import Result
 
+from engine import pipeline
+from engine.errors import ExportError
+from engine.export.front import Front
+
 Engine = Callable[..., Result]
 
 
@@ -92,6 +96,50 @@ def test_predictions_stand_next_to_what_identifies_a_row(
     np.testing.assert_allclose(sum(scores), 1, atol=1e-5)
     assert {"run", "event", "pt", "eta", "phi", "file", "entry"} <= set(table)
     assert table["pt"].min() >= 40
+
+
+def test_scores_do_not_replace_what_they_are_made_of(engine: Engine, finished_run: Path, workspace: Path) -> None:
+    source, other = (workspace / "data" / "calratio" / f"{name}.root" for name in ("signal_125_55", "qcd"))
+    link = workspace / "link.root"
+    link.symlink_to(other)
+    before = {path: path.read_bytes() for path in (source, other)}
+    for output in (source, other, link):
+        result = engine("predict", finished_run, source, "-o", output, "--device", "cpu")
+        assert result.exit_code == 2, result.output
+        assert "is a file of the experiment" in result.output
+    link.unlink()
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_finished_stages_are_told_where_a_later_one_fails(
+    engine: Engine, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> list[str]:
+        raise ExportError("no such luck")
+
+    stages = finished_run / "stages.json"
+    kept = stages.read_text()
+    stages.write_text(json.dumps({name: lines for name, lines in json.loads(kept).items() if name != "export"}))
+    monkeypatch.setattr(pipeline, "_export", fails)
+    try:
+        result = engine("resume", finished_run, "--device", "cpu")
+    finally:
+        stages.write_text(kept)
+    assert result.exit_code == 5
+    assert "trained 2 epochs" in result.output
+    assert "no such luck" in result.output
+
+
+def test_what_cannot_be_exported_is_told_before_the_training(
+    engine: Engine, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ExportError("no such luck")
+
+    monkeypatch.setattr(Front, "_features", fails)
+    result = engine("run", "specs/calratio.yaml", "--set", "name=early", "--device", "cpu", "--workers", "1")
+    assert result.exit_code == 5, result.output
+    assert not list((workspace / "runs" / "early").rglob("metrics.jsonl"))
 
 
 def test_predicting_a_file_that_is_none_is_a_sentence(engine: Engine, finished_run: Path, workspace: Path) -> None:
