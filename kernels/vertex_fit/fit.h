@@ -70,7 +70,8 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
     const T stalled = constant<T>(wide ? 1e-18 : 1e-5);     // below this a step that no longer shrinks is rounding
     const T limit = constant<T>(settings.tolerance) * select<T>(heaviest > zero, heaviest, one);
     const T least = constant<T>(1e-6);                      // no better convergence than this is trusted
-    const T near = constant<T>(2e3);                        // chi2 and covariance are those of the point before the last step
+    const T near = constant<T>(5e2);                        // chi2 and covariance are those of the point before the last step
+    const T close = constant<T>(1e4) * heaviest;            // a step of a hundred standard deviations
     const mask_t<T> none = zero > one, all = one > zero;
     mask_t<T> active = all, moving = none;
     Fit<T> out{v, {}, zero, constant<T>(not_converged)};
@@ -95,7 +96,8 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
             f.multipliers(f.y1, f.y2, l1, l2);
             accumulate(m, w, part);
             accumulate(spread, w * w, part);
-            Vector<T> down = gradient<Approximate>(f, l1, l2);
+            Vector<T> down{f.d11 * l1 + f.d21 * l2, f.d12 * l1 + f.d22 * l2, l2};
+            if (!Approximate && iteration > 0) turning(f, l1, l2, last < close, down);
             b.x += w * down.x;
             b.y += w * down.y;
             b.z += w * down.z;

@@ -231,18 +231,14 @@ template <class T> ENGINE_INLINE Form<T> curvature(const Linear<T>& f, T alpha1,
     return h;
 }
 
-// D^T l at the momentum that is best for this vertex, to first order in its distance from p: without the second term, which moves D
-// there, the vertex would lag an iteration behind the momenta and take twice as many.
-template <bool Approximate, class T> ENGINE_INLINE Vector<T> gradient(const Linear<T>& f, T l1, T l2) {
-    Vector<T> b{f.d11 * l1 + f.d21 * l2, f.d12 * l1 + f.d22 * l2, l2};
-    if constexpr (!Approximate) {
-        Form<T> h = curvature(f, l1, l2);
-        T r = f.e5 - (f.x13 * l1 + f.x23 * l2), o = f.e4 - (f.x12 * l1 + f.x22 * l2), n = f.e3 - (f.x11 * l1 + f.x21 * l2) + f.Q * r;
-        T e = h.en * n + h.er * r + h.oe * o, m = h.mn * n + h.mr * r + h.om * o;
-        b.x += f.c * e - f.s * m;
-        b.y += f.s * e + f.c * m;
-    }
-    return b;
+// What D^T l gains when the momentum moves to its best value at this vertex, to first order in that distance: D changes. Without it the
+// vertex lags an iteration behind the momenta and takes twice as many. Only near the solution, where the residuals are small.
+template <class T> ENGINE_INLINE void turning(const Linear<T>& f, T l1, T l2, mask_t<T> near, Vector<T>& b) {
+    Form<T> h = curvature(f, l1, l2);
+    T r = f.e5 - (f.x13 * l1 + f.x23 * l2), o = f.e4 - (f.x12 * l1 + f.x22 * l2), n = f.e3 - (f.x11 * l1 + f.x21 * l2) + f.Q * r;
+    T e = h.en * n + h.er * r + h.oe * o, m = h.mn * n + h.mr * r + h.om * o;
+    b.x += select<T>(near, f.c * e - f.s * m, T{});
+    b.y += select<T>(near, f.s * e + f.c * m, T{});
 }
 
 // D^T W D.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .numba_track import add_track, all_finite, curvature, invert, linearise, njit, product
-from .problem import Gradients, Problem, Solution
+from .problem import Gradients, Problem, Solution, Status
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -86,7 +86,7 @@ def _fit(q: Any, cov: Any, w: Any, p: Any, n: int, start: Any, t0: float, heavie
             add_track(w[i], d, w2, m, spread)
             now += w[i] * (l1 * y[0] + l2 * y[1])
             g0, g1 = d[0, 0] * l1 + d[1, 0] * l2, d[0, 1] * l1 + d[1, 1] * l2
-            if not ndive:
+            if not ndive and iteration > 0 and last < 1e4 * heaviest:
                 curvature(h, l1, l2, 0.0, f)
                 for j in range(3):
                     shift = e[2 + j] - (x[0, j] * l1 + x[1, j] * l2)
@@ -134,7 +134,7 @@ def _fit(q: Any, cov: Any, w: Any, p: Any, n: int, start: Any, t0: float, heavie
             p[i, 2] = rho
         if not ndive:
             ratio = min(1.0, max(1e-6, gain / last)) if iteration else 1.0
-            if (gain * ratio < limit and gain < 2e3 * limit) or (gain < 1e-18 * heaviest and gain > 0.25 * last):
+            if (gain * ratio < limit and gain < 5e2 * limit) or (gain < 1e-18 * heaviest and gain > 0.25 * last):
                 return chi2, 0
         last = gain
     if ndive:
@@ -233,7 +233,21 @@ def forward(problem: Problem) -> Solution:
     _forward(*_arrays(problem), *settings, vertex, spread, chi2, momenta, out.status.reshape(-1).numpy())
     for target, values in zip(out[:4], (vertex, spread, chi2, momenta), strict=True):
         target.copy_(torch.from_numpy(values).reshape(target.shape))
+    if problem.tracks.dtype != torch.float64:
+        _silence_overflow(out, problem)
     return out
+
+
+def _silence_overflow(out: Solution, problem: Problem) -> None:
+    """What float64 holds and the output's type does not is a singular fit."""
+    fine = torch.isfinite(out.vertex).all(-1) & torch.isfinite(out.covariance).flatten(-2).all(-1) & torch.isfinite(out.chi2)
+    start = problem.seed if problem.seed is not None else problem.prior_position
+    fallback = torch.zeros_like(out.vertex) if start is None else torch.nan_to_num(start, 0.0, 0.0, 0.0)
+    out.vertex.copy_(torch.where(fine.unsqueeze(-1), out.vertex, fallback))
+    out.covariance.masked_fill_(~fine[..., None, None], 0.0)
+    out.chi2.masked_fill_(~fine, 0.0)
+    out.status.masked_fill_(~fine, int(Status.SINGULAR))
+    out.momenta.masked_fill_(~torch.isfinite(out.momenta), 0.0)
 
 
 def backward(problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]) -> Gradients:

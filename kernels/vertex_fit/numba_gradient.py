@@ -275,7 +275,7 @@ def run(arrays: tuple[Any, ...], problem: Problem, solution: Solution, cotangent
     inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
     return Gradients(
         *(
-            torch.from_numpy(values).reshape(like.shape).to(like.dtype) if want and like is not None else None
+            torch.from_numpy(values).reshape(like.shape).to(like.dtype).nan_to_num_(0.0, 0.0, 0.0) if want and like is not None else None
             for values, like, want in zip(made, inputs, wanted, strict=True)
         )
     )

@@ -30,9 +30,14 @@ _LIBRARY.define(
 _DIFFERENTIABLE = (0, 1, 2, 5, 6)
 
 
+def choice() -> backends.Choice:
+    """What tensors of the processor run with, and why."""
+    return backends.choose("vertex_fit")
+
+
 def implementation(problem: Problem) -> Any:
     """The module (native, numba, reference) that runs this problem."""
-    name = backends.choose("vertex_fit").implementation
+    name = choice().implementation
     if problem.tracks.is_cuda:
         name = "native" if _has_cuda() else "reference"
     if name == "native":
