@@ -39,7 +39,7 @@ class Recurrent(GraphModule):
         if mask is None or not self.use_mask:
             states, last = self.run(x)
             return [(states, mask)] if self.sequence else [(last, None)]
-        seen = mask.cumsum(1)
+        seen = mask.long().cumsum(1)  # ONNX adds up numbers only
         states, _ = self.run(compact(x, mask))
         if not self.sequence:
             seen = seen[:, -1:]
