@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "common.h"
 
@@ -67,13 +68,36 @@ template <class M> ENGINE_INLINE bool any(const M& mask) {
     return sum != 0;
 }
 
+// Element k of an array for each lane, and back.
+template <class T, class P, size_t... I> ENGINE_INLINE T load_each(P pointers, int k, std::index_sequence<I...>) {
+    return {typename T::Raw{pointers[I][k]...}};
+}
+template <class T> ENGINE_INLINE T load_lanes(const scalar_t<T>* const* pointers, int k) {
+    return load_each<T>(pointers, k, std::make_index_sequence<scalar_of<T>::lanes>{});
+}
+template <class T, size_t... I> ENGINE_INLINE void store_each(const T& value, scalar_t<T>* const* pointers, int k, std::index_sequence<I...>) {
+    ((pointers[I][k] = value.v[I]), ...);
+}
+template <class T> ENGINE_INLINE void store_lanes(const T& value, scalar_t<T>* const* pointers, int k) {
+    store_each(value, pointers, k, std::make_index_sequence<scalar_of<T>::lanes>{});
+}
+template <class T, size_t... I> ENGINE_INLINE void add_each(const T& value, scalar_t<T>* const* pointers, int k, std::index_sequence<I...>) {
+    ((pointers[I][k] += value.v[I]), ...);
+}
+template <class T> ENGINE_INLINE void add_lanes(const T& value, scalar_t<T>* const* pointers, int k) {
+    add_each(value, pointers, k, std::make_index_sequence<scalar_of<T>::lanes>{});
+}
+
 // Cephes' sine and cosine (Moshier), for angles up to some thousand radians; on [-pi/4, pi/4] within a unit in the last place.
 template <class S, int Bytes> ENGINE_INLINE void sine_cosine(const Lanes<S, Bytes>& angle, Lanes<S, Bytes>& s, Lanes<S, Bytes>& c) {
     using Raw = typename Lanes<S, Bytes>::Raw;
     constexpr bool wide = sizeof(S) == 8;
     const S magic = wide ? S(6755399441055744.0) : S(12582912.0);  // 1.5 * 2^52 or 2^23: adding it rounds to an integer
-    Raw x = angle.v, shifted = x * S(0.63661977236758134308) + magic, turns = shifted - magic, r, sine, cosine;
-    if constexpr (wide) {
+    Raw x = angle.v, r = x, sine, cosine;
+    const bool small = !any(absolute(angle) > constant<Lanes<S, Bytes>>(0.78));  // then the reduction would change no bit
+    Raw shifted = x * S(0.63661977236758134308) + magic, turns = shifted - magic;
+    if (small) {
+    } else if constexpr (wide) {
         r = ((x - turns * S(1.57079625129699707031)) - turns * S(7.54978941586159635336e-8)) - turns * S(5.39030285815811905290e-15);
     } else {
         r = ((x - turns * S(1.5703125)) - turns * S(4.837512969970703125e-4)) - turns * S(7.54978995489188216e-8);
@@ -90,6 +114,10 @@ template <class S, int Bytes> ENGINE_INLINE void sine_cosine(const Lanes<S, Byte
     }
     sine = r + r * z * sine;
     cosine = (S(1) - S(0.5) * z) + z * z * cosine;
+    if (small) {
+        s.v = sine, c.v = cosine;
+        return;
+    }
     decltype(x < x) quadrant;
     std::memcpy(&quadrant, &shifted, sizeof(quadrant));
     auto odd = (quadrant & 1) != 0, sine_minus = (quadrant & 2) != 0, cosine_minus = ((quadrant + 1) & 2) != 0;

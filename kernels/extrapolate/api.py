@@ -13,7 +13,8 @@ __all__ = ["extrapolate"]
 def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offsets: Tensor | None = None) -> Tensor:
     """The perigee parameters of tracks about a point of their jet: the helix's transverse point of closest approach.
 
-    Closed form in a uniform field along z, exact for any curvature and safe for straight tracks; d0 keeps the sign of the
+    Closed form in a uniform field along z, exact for any curvature and safe for straight tracks; d0 keeps the sign
+    of the
     input's convention. Differentiable with respect to tracks and points. A masked track is not read and gives zeros; so
     does one that is not finite, that points along the beam, or whose angles exceed ten turns.
 
@@ -37,7 +38,9 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
     if points.shape != (jets, 3):
         raise ValueError(f"points must have the shape [{jets}, 3], not {list(points.shape)}")
     if mask is not None and (mask.shape != tracks.shape[:-1] or mask.dtype != torch.bool):
-        raise ValueError(f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}")
+        raise ValueError(
+            f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}"
+        )
     cast = torch.is_autocast_enabled(tracks.device.type)
     if not cast and (tracks.dtype != points.dtype or tracks.dtype not in (torch.float32, torch.float64)):
         raise ValueError(f"tracks and points must both be float32 or float64, not {tracks.dtype} and {points.dtype}")

@@ -56,7 +56,13 @@ def _forward(tracks: Any, points: Any, mask: Any, offsets: Any, out: Any) -> Non
             d0 = -(2 * R + track[4] * (Q * Q + R * R)) / (1 + n)
             z0 = track[1] - point[2] - path / math.tan(track[3])
             if math.isfinite(d0) and math.isfinite(z0):
-                out[row, 0], out[row, 1], out[row, 2], out[row, 3], out[row, 4] = d0, z0, track[2] - angle, track[3], track[4]
+                out[row, 0], out[row, 1], out[row, 2], out[row, 3], out[row, 4] = (
+                    d0,
+                    z0,
+                    track[2] - angle,
+                    track[3],
+                    track[4],
+                )
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -102,7 +108,7 @@ def _arrays(tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor
 def forward(tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor | None) -> Tensor:
     """See `api.extrapolate`."""
     out = torch.empty_like(tracks)
-    _forward(*_arrays(tracks, points, mask, offsets), out.reshape(-1, 5).numpy())
+    _forward(*_arrays(tracks, points, mask, offsets), out.reshape(-1, 5).numpy())  # type: ignore[call-arg]
     return out
 
 
@@ -112,5 +118,5 @@ def backward(
     """Gradients with respect to tracks and points."""
     to_tracks, to_points = torch.empty_like(tracks), torch.empty_like(points)
     arrays = _arrays(tracks, points, mask, offsets)
-    _backward(cotangent.reshape(-1, 5).numpy(), *arrays, to_tracks.reshape(-1, 5).numpy(), to_points.numpy())
+    _backward(cotangent.reshape(-1, 5).numpy(), *arrays, to_tracks.reshape(-1, 5).numpy(), to_points.numpy())  # type: ignore[call-arg]
     return to_tracks, to_points

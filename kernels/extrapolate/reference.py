@@ -1,4 +1,6 @@
-"""The extrapolation in plain torch: the equations of mathematics.h, the oracle of the tests and the ONNX decomposition."""
+"""The extrapolation in plain torch: the equations of mathematics.h, the oracle of the tests and the ONNX
+decomposition.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def perigee_about(tracks: Tensor, points: Tensor) -> Tensor:
     safe_b, safe_rho = torch.where(straight, b, 1.0), torch.where(straight, 1.0, rho)
     w = torch.where(straight, a, 0.0) / safe_b
     path = torch.where(straight, Q / safe_b * _arc_tangent_ratio(w * w), angle / safe_rho)
-    return torch.stack(torch.broadcast_tensors(new_d0, z0 - z - path / torch.tan(theta), phi - angle, theta, rho), dim=-1)
+    return torch.stack(
+        torch.broadcast_tensors(new_d0, z0 - z - path / torch.tan(theta), phi - angle, theta, rho), dim=-1
+    )
 
 
 def _arc_tangent_ratio(z: Tensor) -> Tensor:

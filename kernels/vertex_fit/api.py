@@ -38,7 +38,8 @@ class VertexFit(NamedTuple):
         covariance: (B[, K], 3, 3), mm^2. By default the sandwich M^-1 (sum w^2 D^T W D) M^-1, which does not depend on
             the scale of the weights and is calibrated for any of them.
         chi2: (B[, K]), the weighted sum at the minimum, with the prior's term.
-        momenta: (B[, K], n, 3) or ([K,] N, 3): phi, theta (rad), rho (1/mm) of each track at the vertex; zeros where masked.
+        momenta: (B[, K], n, 3) or ([K,] N, 3): phi, theta (rad), rho (1/mm) of each track at the vertex; zeros where
+        masked.
         status: (B[, K]) int32, see `Status`.
     """
 
@@ -103,10 +104,20 @@ def vertex_fit(
     start = None if seed is None else _per_problem(seed, head, (3,), "the seed").to(tracks.dtype)
     ndive = mode == "ndive"
     out = torch.ops.engine_kernels.vertex_fit(
-        tracks, covariance, full_weights, mask, offsets, position, information, start,
-        ndive, not ndive if sandwich is None else sandwich, tolerance,
-        max_iterations or (10 if ndive else 20), threads,
-    )  # fmt: skip
+        tracks,
+        covariance,
+        full_weights,
+        mask,
+        offsets,
+        position,
+        information,
+        start,
+        ndive,
+        not ndive if sandwich is None else sandwich,
+        tolerance,
+        max_iterations or (10 if ndive else 20),
+        threads,
+    )
     if not single:
         return VertexFit(*out)
     vertex, spread, chi2, momenta, status = out
@@ -139,12 +150,16 @@ def _check(
         expected = "(N, 5) with offsets" if offsets is not None else "(B, n, 5)"
         raise ValueError(f"tracks must have the shape {expected}, not {list(tracks.shape)}")
     if covariance.shape not in (tracks.shape, (*tracks.shape, 5)):
-        raise ValueError(f"covariance must have the shape {list(tracks.shape)} or one more 5, not {list(covariance.shape)}")
+        raise ValueError(
+            f"covariance must have the shape {list(tracks.shape)} or one more 5, not {list(covariance.shape)}"
+        )
     lead, last = tracks.shape[:-2], tracks.shape[-2]
     if weights.dim() not in (axes - 1, axes) or weights.shape[-1] != last or (lead and weights.shape[0] != lead[0]):
         raise ValueError(f"weights of shape {list(weights.shape)} do not fit tracks of shape {list(tracks.shape)}")
     if mask is not None and (mask.shape != tracks.shape[:-1] or mask.dtype != torch.bool):
-        raise ValueError(f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}")
+        raise ValueError(
+            f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}"
+        )
     if offsets is not None and (offsets.dim() != 1 or offsets.dtype != torch.int64 or offsets.shape[0] < 1):
         raise ValueError("offsets must be int64 of shape (B + 1,)")
     if len({tracks.dtype, covariance.dtype, weights.dtype}) != 1 and not torch.is_autocast_enabled(tracks.device.type):

@@ -1,12 +1,14 @@
 """Track parameters of other conventions, to and from those of the vertex fit.
 
-Here a track is (d0, z0, phi, theta, rho) about (0, 0, 0): the point of closest approach is (d0 sin phi, -d0 cos phi, z0),
+Here a track is (d0, z0, phi, theta, rho) about (0, 0, 0): the point of closest approach is (d0 sin phi, -d0 cos phi,
+z0),
 lengths in mm, and rho is the signed curvature in 1/mm, positive where the track turns counter-clockwise seen from +z. A
 particle of charge q (in units of e) in a field B along +z turns clockwise for q B > 0:
 
     rho = -2.99792458e-4 * B[T] * q / pT[GeV].
 
-Covariances are carried by the exact Jacobian of each conversion at the track, J V J^T. The field is always an argument: a
+Covariances are carried by the exact Jacobian of each conversion at the track, J V J^T. The field is always an
+argument: a
 curvature without the field it was measured in is not a momentum.
 """
 
@@ -24,7 +26,9 @@ Conversion = Callable[[Tensor, float], Tensor]
 
 
 def _atlas_to(t: Tensor, field: float) -> Tensor:
-    """ATLAS and ACTS perigee: d0, z0 (mm), phi, theta (rad), q/p (1/GeV); d0 and the curvature have the opposite sign."""
+    """ATLAS and ACTS perigee: d0, z0 (mm), phi, theta (rad), q/p (1/GeV); d0 and the curvature have the opposite
+    sign.
+    """
     d0, z0, phi, theta, qop = t.unbind(-1)
     return torch.stack([-d0, z0, phi, theta, -CURVATURE * field * qop / torch.sin(theta)], dim=-1)
 
@@ -69,7 +73,9 @@ def _belle2_from(t: Tensor, field: float) -> Tensor:
 
 
 def _delphes_to(t: Tensor, field: float) -> Tensor:
-    """Delphes: D0 (mm), DZ (mm), Phi (rad), CtgTheta, q/pT (1/GeV); D0 = (x py - y px)/pT, which is the sign used here."""
+    """Delphes: D0 (mm), DZ (mm), Phi (rad), CtgTheta, q/pT (1/GeV); D0 = (x py - y px)/pT, which is the sign used
+    here.
+    """
     d0, z0, phi, cotangent, qpt = t.unbind(-1)
     return torch.stack([d0, z0, phi, torch.pi / 2 - torch.atan(cotangent), -CURVATURE * field * qpt], dim=-1)
 

@@ -42,7 +42,7 @@ template <class T, class C> struct Pack {
     ENGINE_INLINE const Momentum<T>& momentum(int i) const { return slots[i].p; }
     ENGINE_INLINE void set_momentum(int i, const Momentum<T>& p) { slots[i].p = p; }
     ENGINE_INLINE const Kept<T>& linear(int i, const Vector<T>&, const Momentum<T>&) const { return kept[i]; }
-    ENGINE_INLINE void keep(int i, const Linear<T>& f) { kept[i].copy(f); }
+    template <bool Approximate> ENGINE_INLINE void keep(int i, const Linear<T>& f) { kept[i].template copy<Approximate>(f); }
 };
 
 template <class T> ENGINE_INLINE void put(T& lanes, int lane, scalar_t<T> value) { reinterpret_cast<scalar_t<T>*>(&lanes)[lane] = value; }
@@ -76,27 +76,26 @@ template <class T, class C> ENGINE_INLINE void gather(Pack<T, C>& pack, const En
         pack.longest = std::max(pack.longest, pack.count[lane]);
     }
     if (static_cast<size_t>(pack.longest) > pack.slots.size()) pack.slots.resize(pack.longest);
+    static constexpr S nothing[25] = {1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1}, no_weight = -1;
     for (int i = 0; i < pack.longest; ++i) {
         Slot<T, C>& slot = pack.slots[i];
-        for (int k = 0; k < 5; ++k) slot.q[k] = T{};
-        for (int k = 0; k < C::size; ++k) slot.cov.v[k] = T{};
-        slot.w = slot.valid = T{};
-        for (int lane = 0; lane < pack.used; ++lane) {
-            int64_t row = pack.first_track[lane] + i;
-            if (i >= pack.count[lane] || (in.mask && !in.mask[row])) continue;
-            const S* track = tracks + row * 5;
-#pragma GCC unroll 5
-            for (int k = 0; k < 5; ++k) put(slot.q[k], lane, track[k]);
-            if constexpr (C::size == 5) {
-                const S* variance = variances + row * 5;
-#pragma GCC unroll 5
-                for (int k = 0; k < 5; ++k) put(slot.cov.v[k], lane, variance[k]);
-            } else {
-                for (int k = 0; k < 15; ++k) put(slot.cov.v[k], lane, (variances[row * 25 + upper[k]] + variances[row * 25 + lower[k]]) * S(0.5));
-            }
-            put(slot.w, lane, weights[pack.first_weight[lane] + i]);
-            put(slot.valid, lane, S(1));
+        const S *track[pack.lanes], *variance[pack.lanes], *weight[pack.lanes];
+        for (int lane = 0; lane < pack.lanes; ++lane) {
+            const bool inside = lane < pack.used && i < pack.count[lane];
+            const int64_t row = inside ? pack.first_track[lane] + i : 0;
+            const bool real = inside && (!in.mask || in.mask[row]);
+            track[lane] = real ? tracks + row * 5 : nothing;
+            variance[lane] = real ? variances + row * (C::size == 5 ? 5 : 25) : nothing;
+            weight[lane] = real ? weights + pack.first_weight[lane] + i : &no_weight;
         }
+#pragma GCC unroll 5
+        for (int k = 0; k < 5; ++k) slot.q[k] = load_lanes<T>(track, k);
+#pragma GCC unroll 15
+        for (int k = 0; k < C::size; ++k) {
+            slot.cov.v[k] = load_lanes<T>(variance, C::size == 5 ? k : upper[k]);
+            if (C::size == 15 && upper[k] != lower[k]) slot.cov.v[k] = (slot.cov.v[k] + load_lanes<T>(variance, lower[k])) * constant<T>(0.5);
+        }
+        slot.w = load_lanes<T>(weight, 0);
     }
 }
 
@@ -109,7 +108,7 @@ template <class T, class C> ENGINE_INLINE void clean(Pack<T, C>& pack) {
     for (int i = 0; i < pack.longest; ++i) {
         Slot<T, C>& slot = pack.slots[i];
         T sum = slot.q[0] + slot.q[1] + slot.q[2] + slot.q[3] + slot.q[4], largest = zero, sine, cosine;
-        mask_t<T> good = (slot.valid > zero) & finite(sum);
+        mask_t<T> good = finite(sum) & (slot.w >= zero);
         for (int k = 0; k < 5; ++k) {
             T variance = slot.cov.v[C::size == 5 ? k : (k < 1 ? 0 : k < 2 ? 5 : k < 3 ? 9 : k < 4 ? 12 : 14)];
             good = good & (variance > zero) & finite(variance) & finite(slot.q[k]);
@@ -130,7 +129,7 @@ template <class T, class C> ENGINE_INLINE void clean(Pack<T, C>& pack) {
         for (int k = 0; k < 5; ++k) slot.q[k] = select<T>(good, slot.q[k], k == 3 ? constant<T>(1.5) : zero);
         for (int k = 0; k < C::size; ++k) slot.cov.v[k] = select<T>(good, slot.cov.v[k], constant<T>(C::size == 5 || k == 0 || k == 5 || k == 9 || k == 12 || k == 14));
         mask_t<T> weighted = good & finite(slot.w) & (slot.w > zero);
-        slot.valid = select<T>(good & finite(slot.w) & (slot.w >= zero), one, zero);
+        slot.valid = select<T>(good & finite(slot.w), one, zero);
         slot.w = select<T>(weighted, slot.w, zero);
         mask_t<T> better = (slot.valid > zero) & (slot.w > best);
         best = select<T>(better, slot.w, best);
@@ -206,33 +205,30 @@ ENGINE_INLINE void run_forward(const EngineVertexInputs& in, const EngineVertexO
             Slot<T, C>& slot = pack.slots[i];
             mask_t<T> good = (slot.valid > T{}) & finite(slot.p.phi + slot.p.theta + slot.p.rho);
             T phi = select<T>(good, slot.p.phi + pack.frame.phi, T{}), theta = select<T>(good, slot.p.theta, T{}), rho = select<T>(good, slot.p.rho, T{});
-            for (int lane = 0; lane < pack.used; ++lane) {
-                if (i >= pack.count[lane]) continue;
-                S* momentum = momenta + (pack.first_weight[lane] + i) * 3;
-                momentum[0] = get(phi, lane), momentum[1] = get(theta, lane), momentum[2] = get(rho, lane);
-            }
+            S elsewhere[3], *target[pack.lanes];
+            for (int lane = 0; lane < pack.lanes; ++lane)
+                target[lane] = lane < pack.used && i < pack.count[lane] ? momenta + (pack.first_weight[lane] + i) * 3 : elsewhere;
+            store_lanes(phi, target, 0), store_lanes(theta, target, 1), store_lanes(rho, target, 2);
         }
     }
 }
 
-template <class T, class C> ENGINE_INLINE Momentum<T> load_momentum(const Pack<T, C>& pack, int i, const EngineVertexOutputs& solution) {
-    Momentum<T> p{T{}, constant<T>(1.5), T{}};
-    for (int lane = 0; lane < pack.used; ++lane) {
-        if (!(get(pack.slots[i].valid, lane) > 0)) continue;
-        const scalar_t<T>* momentum = static_cast<const scalar_t<T>*>(solution.momenta) + (pack.first_weight[lane] + i) * 3;
-        put(p.phi, lane, momentum[0] - get(pack.frame.phi, lane)), put(p.theta, lane, momentum[1]), put(p.rho, lane, momentum[2]);
-    }
-    return p;
+// Momenta, or their cotangents, of one track a lane; zeros where there is none.
+template <class T, class C> ENGINE_INLINE Momentum<T> load_triple(const Pack<T, C>& pack, int i, const void* source) {
+    using S = scalar_t<T>;
+    static constexpr S nothing[3] = {0, 0, 0};
+    if (!source) return {T{}, T{}, T{}};
+    const S* triple[pack.lanes];
+    for (int lane = 0; lane < pack.lanes; ++lane)
+        triple[lane] = lane < pack.used && i < pack.count[lane] ? static_cast<const S*>(source) + (pack.first_weight[lane] + i) * 3 : nothing;
+    mask_t<T> good = pack.slots[i].valid > T{};
+    Momentum<T> p{load_lanes<T>(triple, 0), load_lanes<T>(triple, 1), load_lanes<T>(triple, 2)};
+    return {select<T>(good, p.phi, T{}), select<T>(good, p.theta, T{}), select<T>(good, p.rho, T{})};
 }
-
-template <class T, class C> ENGINE_INLINE Momentum<T> load_momentum_cotangent(const Pack<T, C>& pack, int i, const EngineVertexCotangents& given) {
-    Momentum<T> p{T{}, T{}, T{}};
-    for (int lane = 0; given.momenta && lane < pack.used; ++lane) {
-        if (!(get(pack.slots[i].valid, lane) > 0)) continue;
-        const scalar_t<T>* bar = static_cast<const scalar_t<T>*>(given.momenta) + (pack.first_weight[lane] + i) * 3;
-        put(p.phi, lane, bar[0]), put(p.theta, lane, bar[1]), put(p.rho, lane, bar[2]);
-    }
-    return p;
+template <class T, class C> ENGINE_INLINE Momentum<T> load_momentum(const Pack<T, C>& pack, int i, const EngineVertexOutputs& solution) {
+    Momentum<T> p = load_triple(pack, i, solution.momenta);
+    mask_t<T> good = pack.slots[i].valid > T{};
+    return {select<T>(good, p.phi - pack.frame.phi, T{}), select<T>(good, p.theta, constant<T>(1.5)), p.rho};
 }
 
 // The cotangents of a pack, in its frame; gamma_m holds that of the covariance itself until differentiate_covariance.
@@ -257,10 +253,17 @@ ENGINE_INLINE void store_track(const Pack<T, C>& pack, int i, const Gradient<T>&
     using S = scalar_t<T>;
     const Slot<T, C>& slot = pack.slots[i];
     mask_t<T> good = sound & (slot.valid > T{});
-    T weight = select<T>(good, g.weight, T{});
-    for (int lane = 0; out.weights && lane < pack.used; ++lane)
-        if (i < pack.count[lane]) static_cast<S*>(out.weights)[pack.first_weight[lane] + i] = get(weight, lane);
+    S elsewhere[25], *target[pack.lanes];
+    auto aim = [&](void* base, const int64_t* first, int width) __attribute__((always_inline)) {
+        for (int lane = 0; lane < pack.lanes; ++lane)
+            target[lane] = lane < pack.used && i < pack.count[lane] ? static_cast<S*>(base) + (first[lane] + i) * width : elsewhere;
+    };
+    if (out.weights) {
+        aim(out.weights, pack.first_weight, 1);
+        store_lanes(select<T>(good, g.weight, T{}), target, 0);
+    }
     if (!out.tracks && !out.covariance) return;
+    for (S& value : elsewhere) value = 0;
     T v[C::size], n[5][2] = {{constant<T>(1), T{}}, {T{}, constant<T>(1)}, {-r.k11, -r.k21}, {T{}, -r.k22}, {-r.k13, -r.k23}};
     for (int a = 0, k = 0; a < 5; ++a) {
         for (int b = a; b < (C::size == 5 ? a + 1 : 5); ++b, ++k) {
@@ -270,19 +273,15 @@ ENGINE_INLINE void store_track(const Pack<T, C>& pack, int i, const Gradient<T>&
             v[k] = select<T>(good, v[k], T{});
         }
     }
-    T q[5];
-    for (int k = 0; k < 5; ++k) q[k] = select<T>(good, g.q[k], T{});
-    for (int lane = 0; lane < pack.used; ++lane) {
-        if (i >= pack.count[lane]) continue;
-        int64_t row = pack.first_track[lane] + i;
-        if (out.tracks)
-            for (int k = 0; k < 5; ++k) static_cast<S*>(out.tracks)[row * 5 + k] += get(q[k], lane);
-        if (!out.covariance) continue;
-        S* target = static_cast<S*>(out.covariance) + row * (C::size == 5 ? 5 : 25);
-        for (int k = 0; k < C::size; ++k) {
-            target[C::size == 5 ? k : upper[k]] += get(v[k], lane);
-            if (C::size == 15 && upper[k] != lower[k]) target[lower[k]] += get(v[k], lane);
-        }
+    if (out.tracks) {
+        aim(out.tracks, pack.first_track, 5);
+        for (int k = 0; k < 5; ++k) add_lanes(select<T>(good, g.q[k], T{}), target, k);
+    }
+    if (!out.covariance) return;
+    aim(out.covariance, pack.first_track, C::size == 5 ? 5 : 25);
+    for (int k = 0; k < C::size; ++k) {
+        add_lanes(v[k], target, C::size == 5 ? k : upper[k]);
+        if (C::size == 15 && upper[k] != lower[k]) add_lanes(v[k], target, lower[k]);
     }
 }
 
@@ -317,7 +316,7 @@ ENGINE_INLINE void run_backward(const EngineVertexInputs& in, const EngineVertex
         Vector<T> rhs = ct.vertex;
         for (int i = 0; i < pack.longest; ++i) {
             Linear<T> f = linearise<false>(pack.q(i), pack.covariance(i), v, load_momentum(pack, i, solution), pack.frame.t);
-            respond<Ndive>(pack.responses[i], f, pack.covariance(i), pack.weight(i), load_momentum_cotangent(pack, i, given), ct, exact, rhs);
+            respond<Ndive>(pack.responses[i], f, pack.covariance(i), pack.weight(i), load_triple(pack, i, given.momenta), ct, exact, rhs);
         }
         Vector<T> lambda = Factors<T>(exact).solve(rhs);
         mask_t<T> sound = (solved > zero) & finite(lambda.x) & finite(lambda.y) & finite(lambda.z) & finite_matrix(ct.gamma_m) & finite_matrix(ct.gamma_s);

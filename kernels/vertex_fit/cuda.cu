@@ -58,7 +58,7 @@ template <class T, class C, bool Approximate> struct Tracks {
         T* target = momenta + (first_weight + i) * 3;
         target[0] = p.phi, target[1] = p.theta, target[2] = p.rho;
     }
-    __device__ void keep(int, const Linear<T>&) {}
+    template <bool> __device__ void keep(int, const Linear<T>&) {}
     __device__ Linear<T> linear(int i, const Vector<T>& v, const Momentum<T>& p) { load(i); return linearise<Approximate>(parameters, cov, v, p, frame.t); }
 
     // The frame of the heaviest track; returns its weight.

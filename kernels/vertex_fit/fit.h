@@ -106,7 +106,7 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
                 T tilt = reference_t - f.t * f.c;
                 straight += w * (f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
             }
-            tracks.keep(i, f);
+            tracks.template keep<Approximate>(i, f);
         }
         Factors<T> factors(m);
         mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);

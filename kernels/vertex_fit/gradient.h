@@ -12,6 +12,33 @@
 
 namespace engine {
 
+// A quadratic form in the one-forms e = (c, s) dv, m = (-s, c) dv, n = dphi0 + Q drho, r = drho, o = dtheta (mm = rr = 0).
+template <class T> struct Form {
+    T ee, em, en, er, mn, mr, nn, nr, oe, om, on, orr, oo;
+};
+
+// alpha1 h1'' + alpha2 h2'' at fixed (v, p').
+template <class T> ENGINE_INLINE Form<T> curvature(const Linear<T>& f, T alpha1, T alpha2) {
+    T k1 = alpha1 * f.ik, k2 = -alpha2 * f.t, v = alpha2 * f.u, rq = f.rho * f.Q;
+    T A = (f.Q * f.Q + f.G2 * f.R) * f.ik, B = (rq + rq) * f.ik, C = f.rho * f.G2 * f.ik;
+    T E = (B - C * rq) * f.ik, N = (B * f.R - C * f.Q) * f.ik;
+    Form<T> h;
+    h.ee = k1 * f.rho + k2 * f.rho * (E + rq * f.ik);
+    h.em = k2 * f.rho * C;
+    h.en = k1 + k2 * f.rho * (N + f.Q * f.ik);
+    h.er = k2 * f.G2 * (constant<T>(1) + f.ik);
+    h.mn = k2 * (constant<T>(1) + C);
+    h.mr = -k2 * f.Q;
+    h.nn = k1 * f.R + k2 * (N - f.Q * f.ik);
+    h.nr = k2 * A;
+    h.oe = v * f.a;
+    h.om = -v * rq;
+    h.on = v * f.g;
+    h.orr = -v * f.Q * f.R;
+    h.oo = -(constant<T>(2) * v) * f.t * f.Q * f.k;
+    return h;
+}
+
 template <class T> ENGINE_INLINE void subtract_turning(Form<T>& h, const Linear<T>& f, T kappa) {
     // phi'' = [e r + r dQ + rho m f + f (rho dR + R r)]/k with f = (rho e + n)/k, dQ = (e + R n)/k, dR = m - Q f
     T i2 = f.ik * f.ik, rq = f.rho * f.Q;

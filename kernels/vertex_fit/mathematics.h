@@ -103,11 +103,13 @@ template <class T> struct Full {
 
 // What is kept of a linearised track until the vertex has moved: the row of D for h1 has no z, the one for h2 has 1 there.
 template <class T> struct Kept {
-    T s, c, Q, ik, rho, e3, y1, y2, d11, d12, d21, d22;
+    T s, c, Q, ik, e3, y1, y2, d11, d12, d21, d22;
     T w11, w12, w22, x11, x12, x13, x21, x22, x23;  // W and X = N^T V E, E the last three columns of 1
-    ENGINE_INLINE void copy(const Kept& f) {         // member by member: a block copy would pass through memory
-        s = f.s, c = f.c, Q = f.Q, ik = f.ik, rho = f.rho, e3 = f.e3, y1 = f.y1, y2 = f.y2, d11 = f.d11, d12 = f.d12, d21 = f.d21, d22 = f.d22;
+    // Member by member: a block copy would pass through memory. The exact Jacobians need no first row of D, it is (s, -c).
+    template <bool Approximate> ENGINE_INLINE void copy(const Kept& f) {
+        s = f.s, c = f.c, Q = f.Q, ik = f.ik, e3 = f.e3, y1 = f.y1, y2 = f.y2, d21 = f.d21, d22 = f.d22;
         w11 = f.w11, w12 = f.w12, w22 = f.w22, x11 = f.x11, x12 = f.x12, x13 = f.x13, x21 = f.x21, x22 = f.x22, x23 = f.x23;
+        if constexpr (Approximate) d11 = f.d11, d12 = f.d12;
     }
     ENGINE_INLINE void multipliers(T r1, T r2, T& l1, T& l2) const {
         l1 = w11 * r1 + w12 * r2;
@@ -117,7 +119,7 @@ template <class T> struct Kept {
 
 // A track linearised at (v, p): G2 = rho Q^2/k, g = R + G2, a = 1 + rho G2; K12 = 0.
 template <class T> struct Linear : Kept<T> {
-    T t, u, R, k, G2, g, a, k11, k13, k21, k22, k23, e1, e2, e4, e5;
+    T t, u, R, k, G2, g, a, rho, k11, k13, k21, k22, k23, e1, e2, e4, e5;
 };
 
 template <class T> ENGINE_INLINE void project(Linear<T>& f, const Diagonal<T>& cov) {
@@ -204,39 +206,12 @@ ENGINE_INLINE Linear<T> linearise(const T* q, const C& cov, const Vector<T>& v, 
     return f;
 }
 
-// A quadratic form in the one-forms e = (c, s) dv, m = (-s, c) dv, n = dphi0 + Q drho, r = drho, o = dtheta (mm = rr = 0).
-template <class T> struct Form {
-    T ee, em, en, er, mn, mr, nn, nr, oe, om, on, orr, oo;
-};
-
-// alpha1 h1'' + alpha2 h2'' at fixed (v, p').
-template <class T> ENGINE_INLINE Form<T> curvature(const Linear<T>& f, T alpha1, T alpha2) {
-    T k1 = alpha1 * f.ik, k2 = -alpha2 * f.t, v = alpha2 * f.u, rq = f.rho * f.Q;
-    T A = (f.Q * f.Q + f.G2 * f.R) * f.ik, B = (rq + rq) * f.ik, C = f.rho * f.G2 * f.ik;
-    T E = (B - C * rq) * f.ik, N = (B * f.R - C * f.Q) * f.ik;
-    Form<T> h;
-    h.ee = k1 * f.rho + k2 * f.rho * (E + rq * f.ik);
-    h.em = k2 * f.rho * C;
-    h.en = k1 + k2 * f.rho * (N + f.Q * f.ik);
-    h.er = k2 * f.G2 * (constant<T>(1) + f.ik);
-    h.mn = k2 * (constant<T>(1) + C);
-    h.mr = -k2 * f.Q;
-    h.nn = k1 * f.R + k2 * (N - f.Q * f.ik);
-    h.nr = k2 * A;
-    h.oe = v * f.a;
-    h.om = -v * rq;
-    h.on = v * f.g;
-    h.orr = -v * f.Q * f.R;
-    h.oo = -(constant<T>(2) * v) * f.t * f.Q * f.k;
-    return h;
-}
-
-// What D^T l gains when the momentum moves to its best value at this vertex, to first order in that distance: D changes. Without it the
-// vertex lags an iteration behind the momenta and takes twice as many. Only near the solution, where the residuals are small.
+// What D^T l gains when the momentum moves to its best value at this vertex, to first order in that distance and without curvature: D
+// changes. Without it the vertex lags an iteration behind the momenta and takes twice as many. Only near the solution, where the
+// residuals are small; at the solution it vanishes.
 template <class T> ENGINE_INLINE void turning(const Linear<T>& f, T l1, T l2, mask_t<T> near, Vector<T>& b) {
-    Form<T> h = curvature(f, l1, l2);
-    T r = f.e5 - (f.x13 * l1 + f.x23 * l2), o = f.e4 - (f.x12 * l1 + f.x22 * l2), n = f.e3 - (f.x11 * l1 + f.x21 * l2) + f.Q * r;
-    T e = h.en * n + h.er * r + h.oe * o, m = h.mn * n + h.mr * r + h.om * o;
+    T r = f.e5 - (f.x13 * l1 + f.x23 * l2), o = f.e4 - (f.x12 * l1 + f.x22 * l2), n = f.e3 - (f.x11 * l1 + f.x21 * l2);
+    T e = l1 * (n + f.Q * r) + l2 * f.u * o, m = -(l2 * f.t * n);
     b.x += select<T>(near, f.c * e - f.s * m, T{});
     b.y += select<T>(near, f.s * e + f.c * m, T{});
 }
@@ -260,11 +235,12 @@ template <class T> ENGINE_INLINE void accumulate(Symmetric<T>& sum, T w, const S
 template <bool Approximate, class T>
 ENGINE_INLINE Momentum<T> moved(const Kept<T>& f, const T* q, const Vector<T>& step, const Momentum<T>& p) {
     T l1, l2;
-    f.multipliers(f.y1 - (f.d11 * step.x + f.d12 * step.y), f.y2 - (f.d21 * step.x + f.d22 * step.y + step.z), l1, l2);
+    T first = Approximate ? f.d11 * step.x + f.d12 * step.y : f.s * step.x - f.c * step.y;
+    f.multipliers(f.y1 - first, f.y2 - (f.d21 * step.x + f.d22 * step.y + step.z), l1, l2);
     Momentum<T> n;
     n.rho = q[4] - (f.x13 * l1 + f.x23 * l2);
     n.theta = q[3] - (f.x12 * l1 + f.x22 * l2);
-    T turn = f.e3 + f.rho * (f.c * step.x + f.s * step.y) - (f.x11 * l1 + f.x21 * l2) + f.Q * (n.rho - f.rho);
+    T turn = f.e3 + p.rho * (f.c * step.x + f.s * step.y) - (f.x11 * l1 + f.x21 * l2) + f.Q * (n.rho - p.rho);
     n.phi = p.phi + (Approximate ? turn : turn * f.ik);
     return n;
 }

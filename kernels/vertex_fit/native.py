@@ -32,9 +32,13 @@ def backward(problem: Problem, solution: Solution, cotangents: list[Tensor | Non
     function = native_module().vertex_fit_backward_cuda if cuda else native_module().vertex_fit_backward
     addresses = [_address(tensor) for tensor in cotangents]
     function(
-        *_arguments(problem), [_address(tensor) for tensor in solution], addresses,
-        [_address(tensor) for tensor in made], double, where,
-    )  # fmt: skip
+        *_arguments(problem),
+        [_address(tensor) for tensor in solution],
+        addresses,
+        [_address(tensor) for tensor in made],
+        double,
+        where,
+    )
     return Gradients(*made)
 
 

@@ -10,13 +10,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .numba_track import add_track, all_finite, curvature, invert, linearise, njit, product
+from .numba_track import add_track, all_finite, invert, linearise, njit, product
 from .problem import Gradients, Problem, Solution, Status
 
 
 @njit  # type: ignore[untyped-decorator]
-def _load(tracks: Any, cov: Any, weights: Any, mask: Any, first: int, weight_first: int, n: int, full: bool, q: Any, v: Any, w: Any, good: Any) -> Any:
-    """Copy the usable tracks of a problem, turned into the frame of the heaviest; returns phi, cot(theta), z of it and its weight."""
+def _load(
+    tracks: Any,
+    cov: Any,
+    weights: Any,
+    mask: Any,
+    first: int,
+    weight_first: int,
+    n: int,
+    full: bool,
+    q: Any,
+    v: Any,
+    w: Any,
+    good: Any,
+) -> Any:
+    """Copy the usable tracks of a problem, turned into the frame of the heaviest; returns phi, cot(theta), z of it
+    and its weight.
+    """
     best, chosen = -1.0, -1
     for i in range(n):
         good[i], w[i], row = False, 0.0, first + i
@@ -62,12 +77,45 @@ def _basis(phi: float, t: float, u: Any) -> None:
 
 
 @njit  # type: ignore[untyped-decorator]
-def _fit(q: Any, cov: Any, w: Any, p: Any, n: int, start: Any, t0: float, heaviest: float, given: bool, place: Any, info: Any,
-         ndive: bool, sandwich: bool, tolerance: float, iterations: int, spread_out: Any, kept: Any) -> Any:  # fmt: skip
+def _fit(
+    q: Any,
+    cov: Any,
+    w: Any,
+    p: Any,
+    n: int,
+    start: Any,
+    t0: float,
+    heaviest: float,
+    given: bool,
+    place: Any,
+    info: Any,
+    ndive: bool,
+    sandwich: bool,
+    tolerance: float,
+    iterations: int,
+    spread_out: Any,
+    kept: Any,
+) -> Any:
     """The iteration of fit.h in the frame; v and p are changed in place. Returns chi2 and the status."""
     v, limit = start, tolerance * (heaviest if heaviest > 0 else 1.0)
-    e, y, d, k, x, w2, h, f = np.empty(5), np.empty(2), np.empty((2, 3)), np.empty((2, 3)), np.empty((2, 3)), np.empty((2, 2)), np.empty(11), np.empty((5, 5))
-    m, spread, inverse, b, step, half = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.empty(3), np.empty((3, 3))
+    e, y, d, k, x, w2, h, f = (
+        np.empty(5),
+        np.empty(2),
+        np.empty((2, 3)),
+        np.empty((2, 3)),
+        np.empty((2, 3)),
+        np.empty((2, 2)),
+        np.empty(11),
+        np.empty((5, 5)),
+    )
+    m, spread, inverse, b, step, half = (
+        np.empty((3, 3)),
+        np.empty((3, 3)),
+        np.empty((3, 3)),
+        np.empty(3),
+        np.empty(3),
+        np.empty((3, 3)),
+    )
     chi2, last, status = 0.0, 0.0, 1
     spread_out[:] = 0.0
     for iteration in range(iterations):
@@ -87,11 +135,11 @@ def _fit(q: Any, cov: Any, w: Any, p: Any, n: int, start: Any, t0: float, heavie
             now += w[i] * (l1 * y[0] + l2 * y[1])
             g0, g1 = d[0, 0] * l1 + d[1, 0] * l2, d[0, 1] * l1 + d[1, 1] * l2
             if not ndive and iteration > 0 and last < 1e4 * heaviest:
-                curvature(h, l1, l2, 0.0, f)
-                for j in range(3):
-                    shift = e[2 + j] - (x[0, j] * l1 + x[1, j] * l2)
-                    g0 += f[0, 2 + j] * shift
-                    g1 += f[1, 2 + j] * shift
+                shift_phi = e[2] - (x[0, 0] * l1 + x[1, 0] * l2)
+                shift_theta, shift_rho = e[3] - (x[0, 1] * l1 + x[1, 1] * l2), e[4] - (x[0, 2] * l1 + x[1, 2] * l2)
+                along, across = l1 * (shift_phi + h[4] * shift_rho) + l2 * h[3] * shift_theta, -l2 * h[2] * shift_phi
+                g0 += h[1] * along - h[0] * across
+                g1 += h[0] * along + h[1] * across
             b[0] += w[i] * g0
             b[1] += w[i] * g1
             b[2] += w[i] * l2
@@ -128,7 +176,12 @@ def _fit(q: Any, cov: Any, w: Any, p: Any, n: int, start: Any, t0: float, heavie
             r1, r2 = a[0] - (a[2] * step[0] + a[3] * step[1]), a[1] - (a[5] * step[0] + a[6] * step[1] + step[2])
             l1, l2 = a[14] * r1 + a[15] * r2, a[15] * r1 + a[16] * r2
             rho = q[i, 4] - (a[10] * l1 + a[13] * l2)
-            turn = a[17] + p[i, 2] * (a[19] * step[0] + a[18] * step[1]) - (a[8] * l1 + a[11] * l2) + a[20] * (rho - p[i, 2])
+            turn = (
+                a[17]
+                + p[i, 2] * (a[19] * step[0] + a[18] * step[1])
+                - (a[8] * l1 + a[11] * l2)
+                + a[20] * (rho - p[i, 2])
+            )
             p[i, 0] += turn / a[21]
             p[i, 1] = q[i, 3] - (a[9] * l1 + a[12] * l2)
             p[i, 2] = rho
@@ -147,7 +200,9 @@ def _fit(q: Any, cov: Any, w: Any, p: Any, n: int, start: Any, t0: float, heavie
 
 
 @njit  # type: ignore[untyped-decorator]
-def _prior_in(problem: int, position: Any, information: Any, u: Any, phi: float, z: float, place: Any, info: Any) -> None:
+def _prior_in(
+    problem: int, position: Any, information: Any, u: Any, phi: float, z: float, place: Any, info: Any
+) -> None:
     """The prior of a problem in its frame: position (not sheared) and information in the basis."""
     raw, half = np.zeros((3, 3)), np.empty((3, 3))
     place[:] = 0.0
@@ -164,12 +219,36 @@ def _prior_in(problem: int, position: Any, information: Any, u: Any, phi: float,
 
 
 @njit  # type: ignore[untyped-decorator]
-def _forward(shape: Any, offsets: Any, tracks: Any, covariance: Any, weights: Any, mask: Any, position: Any, information: Any, seed: Any,
-             flags: Any, tolerance: float, iterations: int, vertex: Any, spread: Any, chi2: Any, momenta: Any, status: Any) -> None:  # fmt: skip
+def _forward(
+    shape: Any,
+    offsets: Any,
+    tracks: Any,
+    covariance: Any,
+    weights: Any,
+    mask: Any,
+    position: Any,
+    information: Any,
+    seed: Any,
+    flags: Any,
+    tolerance: float,
+    iterations: int,
+    vertex: Any,
+    spread: Any,
+    chi2: Any,
+    momenta: Any,
+    status: Any,
+) -> None:
     jets, vertices, jet_stride, vertex_stride, longest = shape
     full, ndive, sandwich, given = flags
     q, cov, w, good = np.empty((longest, 5)), np.empty((longest, 5, 5)), np.empty(longest), np.empty(longest, np.bool_)
-    p, kept, u, c, lab, half = np.empty((longest, 3)), np.empty((longest, 22)), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    p, kept, u, c, lab, half = (
+        np.empty((longest, 3)),
+        np.empty((longest, 22)),
+        np.empty((3, 3)),
+        np.empty((3, 3)),
+        np.empty((3, 3)),
+        np.empty((3, 3)),
+    )
     v, place, info = np.empty(3), np.empty(3), np.zeros((3, 3))
     for problem in range(jets * vertices):
         jet, k = problem // vertices, problem % vertices
@@ -184,7 +263,9 @@ def _forward(shape: Any, offsets: Any, tracks: Any, covariance: Any, weights: An
         if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z0)):
             x, y, z0 = 0.0, 0.0, 0.0
         v[0], v[1], v[2] = u[0, 0] * x + u[1, 0] * y, u[0, 1] * x + u[1, 1] * y, z0 - z
-        value, state = _fit(q, cov, w, p, n, v, t, heaviest, given, place, info, ndive, sandwich, tolerance, iterations, c, kept)
+        value, state = _fit(
+            q, cov, w, p, n, v, t, heaviest, given, place, info, ndive, sandwich, tolerance, iterations, c, kept
+        )
         product(u, c, half)
         product(half, u.T, lab)
         if state < 2 and math.isfinite(value) and all_finite(lab) and all_finite(v):
@@ -202,7 +283,9 @@ def _forward(shape: Any, offsets: Any, tracks: Any, covariance: Any, weights: An
 
 
 def _arrays(problem: Problem) -> tuple[Any, ...]:
-    """Flat float64 arrays of a problem (one type: one compilation): shape, offsets, tracks, covariance, weights, mask, prior, seed, flags."""
+    """Flat float64 arrays of a problem (one type: one compilation): shape, offsets, tracks, covariance, weights,
+    mask, prior, seed, flags.
+    """
     heads, total = problem.jets * problem.vertices, problem.tracks.numel() // 5
     jets, _, padded, jet_stride, vertex_stride = problem.shape
     starts = np.arange(jets + 1, dtype=np.int64) * padded if problem.offsets is None else problem.offsets.numpy()
@@ -230,7 +313,7 @@ def forward(problem: Problem) -> Solution:
     vertex, spread, chi2 = np.empty((heads, 3)), np.empty((heads, 3, 3)), np.empty(heads)
     momenta = np.empty((problem.weights.numel(), 3))
     settings = problem.tolerance, problem.max_iterations
-    _forward(*_arrays(problem), *settings, vertex, spread, chi2, momenta, out.status.reshape(-1).numpy())
+    _forward(*_arrays(problem), *settings, vertex, spread, chi2, momenta, out.status.reshape(-1).numpy())  # type: ignore[call-arg]
     for target, values in zip(out[:4], (vertex, spread, chi2, momenta), strict=True):
         target.copy_(torch.from_numpy(values).reshape(target.shape))
     if problem.tracks.dtype != torch.float64:
@@ -240,7 +323,11 @@ def forward(problem: Problem) -> Solution:
 
 def _silence_overflow(out: Solution, problem: Problem) -> None:
     """What float64 holds and the output's type does not is a singular fit."""
-    fine = torch.isfinite(out.vertex).all(-1) & torch.isfinite(out.covariance).flatten(-2).all(-1) & torch.isfinite(out.chi2)
+    fine = (
+        torch.isfinite(out.vertex).all(-1)
+        & torch.isfinite(out.covariance).flatten(-2).all(-1)
+        & torch.isfinite(out.chi2)
+    )
     start = problem.seed if problem.seed is not None else problem.prior_position
     fallback = torch.zeros_like(out.vertex) if start is None else torch.nan_to_num(start, 0.0, 0.0, 0.0)
     out.vertex.copy_(torch.where(fine.unsqueeze(-1), out.vertex, fallback))
@@ -250,7 +337,9 @@ def _silence_overflow(out: Solution, problem: Problem) -> None:
     out.momenta.masked_fill_(~torch.isfinite(out.momenta), 0.0)
 
 
-def backward(problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]) -> Gradients:
+def backward(
+    problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]
+) -> Gradients:
     """Gradients of the outputs (vertex, covariance, chi2, momenta) weighted by their cotangents."""
     from .numba_gradient import run
 

@@ -15,8 +15,12 @@ from .problem import Gradients, Problem, Solution
 
 
 @njit  # type: ignore[untyped-decorator]
-def _covariance_part(gm: Any, gs: Any, w: float, d: Any, w2: Any, x: Any, h: Any, omega: Any, cp: Any, rhs: Any) -> float:
-    """Gradient of <Gamma, D^T W D> at fixed (v, p'): into omega, cp and rhs; returns the direct part of the weight's."""
+def _covariance_part(
+    gm: Any, gs: Any, w: float, d: Any, w2: Any, x: Any, h: Any, omega: Any, cp: Any, rhs: Any
+) -> float:
+    """Gradient of <Gamma, D^T W D> at fixed (v, p'): into omega, cp and rhs; returns the direct part of the
+    weight's.
+    """
     gamma, part, zero, f, bar = w * gm + w * w * gs, np.zeros((3, 3)), np.zeros((3, 3)), np.empty((5, 5)), np.empty(5)
     add_track(1.0, d, w2, part, zero)
     direct = (gm * part).sum() + 2 * w * (gs * part).sum()
@@ -40,14 +44,30 @@ def _covariance_part(gm: Any, gs: Any, w: float, d: Any, w2: Any, x: Any, h: Any
                 rhs[a] += total
             else:
                 cp[a - 2] += total
-    return direct
+    return direct  # type: ignore[no-any-return]
 
 
 @njit  # type: ignore[untyped-decorator]
-def _respond(q: Any, cov: Any, w: float, v: Any, p: Any, t0: float, ndive: bool, bar: Any, with_covariance: bool, gm: Any, gs: Any,
-             exact: Any, rhs: Any, r: Any) -> None:  # fmt: skip
-    """First pass over a track; r keeps l, y, D, W, X, K, the second derivatives, H, J, cp, omega and the weight's terms."""
-    e, y, l, d, k, x, w2, h, f, _, hs, j, cp, omega, excess, direct = r
+def _respond(
+    q: Any,
+    cov: Any,
+    w: float,
+    v: Any,
+    p: Any,
+    t0: float,
+    ndive: bool,
+    bar: Any,
+    with_covariance: bool,
+    gm: Any,
+    gs: Any,
+    exact: Any,
+    rhs: Any,
+    r: Any,
+) -> None:
+    """First pass over a track; r keeps l, y, D, W, X, K, the second derivatives, H, J, cp, omega and the weight's
+    terms.
+    """
+    e, y, l, d, k, x, w2, h, f, _, hs, j, cp, omega, excess, direct = r  # noqa: E741
     linearise(q, cov, v, p, t0, False, e, y, d, k, x, w2, h)
     excess[:], direct[0], kappa = 0.0, 0.0, 0.0
     if ndive:
@@ -112,7 +132,7 @@ def _inverse3(m: Any, out: Any) -> None:
 @njit  # type: ignore[untyped-decorator]
 def _adjoint(r: Any, w: float, lam: Any, ct_chi2: float, with_covariance: bool, gq: Any, gv: Any) -> float:
     """Second pass over a track: the gradients of q (5,) and V (5, 5); returns the weight's."""
-    _, y, l, d, k, x, w2, _, f, _, hs, j, cp, omega, excess, direct = r
+    _, y, l, d, k, x, w2, _, f, _, hs, j, cp, omega, excess, direct = r  # noqa: E741
     m, c, s, full, u = np.zeros(3), np.zeros(3), np.empty(2), np.empty(5), np.empty(5)
     weight = direct[0] if with_covariance else 0.0
     for a in range(3):
@@ -164,20 +184,64 @@ def _covariance_cotangents(bar: Any, m: Any, spread: Any, sandwich: bool, gm: An
 
 
 @njit  # type: ignore[untyped-decorator]
-def _backward(arrays: Any, vertex: Any, momenta: Any, status: Any, ct_vertex: Any, ct_cov: Any, ct_chi2: Any, ct_momenta: Any,
-              with_covariance: bool, to_tracks: Any, to_cov: Any, to_weights: Any, to_position: Any, to_information: Any) -> None:  # fmt: skip
+def _backward(
+    arrays: Any,
+    vertex: Any,
+    momenta: Any,
+    status: Any,
+    ct_vertex: Any,
+    ct_cov: Any,
+    ct_chi2: Any,
+    ct_momenta: Any,
+    with_covariance: bool,
+    to_tracks: Any,
+    to_cov: Any,
+    to_weights: Any,
+    to_position: Any,
+    to_information: Any,
+) -> None:
     shape, offsets, tracks, covariance, weights, mask, position, information, _, flags = arrays
     jets, vertices, jet_stride, vertex_stride, longest = shape
     full, ndive, sandwich, given = flags
     q, cov, w, good = np.empty((longest, 5)), np.empty((longest, 5, 5)), np.empty(longest), np.empty(longest, np.bool_)
-    p, bars, gq, gv, gw = np.empty((longest, 3)), np.zeros((longest, 3)), np.empty((longest, 5)), np.empty((longest, 5, 5)), np.empty(longest)
+    p, bars, gq, gv, gw = (
+        np.empty((longest, 3)),
+        np.zeros((longest, 3)),
+        np.empty((longest, 5)),
+        np.empty((longest, 5, 5)),
+        np.empty(longest),
+    )
     r = [
-        (np.empty(5), np.empty(2), np.empty(2), np.empty((2, 3)), np.empty((2, 3)), np.empty((2, 3)), np.empty((2, 2)), np.empty(11), np.empty((5, 5)),
-         np.empty(1), np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.zeros((2, 2)), np.empty(3), np.empty(1))
+        (
+            np.empty(5),
+            np.empty(2),
+            np.empty(2),
+            np.empty((2, 3)),
+            np.empty((2, 3)),
+            np.empty((2, 3)),
+            np.empty((2, 2)),
+            np.empty(11),
+            np.empty((5, 5)),
+            np.empty(1),
+            np.empty((3, 3)),
+            np.empty((3, 3)),
+            np.empty(3),
+            np.zeros((2, 2)),
+            np.empty(3),
+            np.empty(1),
+        )
         for _ in range(max(longest, 1))
-    ]  # fmt: skip
-    u, m, spread, exact, bar, half, gm, gs = (np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)),
-                                              np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)))  # fmt: skip
+    ]
+    u, m, spread, exact, bar, half, gm, gs = (
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+        np.zeros((3, 3)),
+    )
     v, rhs, lam, place, info = np.empty(3), np.empty(3), np.empty(3), np.zeros(3), np.zeros((3, 3))
     for problem in range(jets * vertices):
         if status[problem] >= 2:
@@ -201,7 +265,9 @@ def _backward(arrays: Any, vertex: Any, momenta: Any, status: Any, ct_vertex: An
             chi2_bar = 0.0
         if all_finite(ct_vertex[problem]):
             for a in range(3):
-                rhs[a] = u[0, a] * ct_vertex[problem, 0] + u[1, a] * ct_vertex[problem, 1] + u[2, a] * ct_vertex[problem, 2]
+                rhs[a] = (
+                    u[0, a] * ct_vertex[problem, 0] + u[1, a] * ct_vertex[problem, 1] + u[2, a] * ct_vertex[problem, 2]
+                )
         if with_covariance:
             m[:], spread[:], bar[:] = info, info, 0.0
             for i in range(n):
@@ -242,7 +308,19 @@ def _backward(arrays: Any, vertex: Any, momenta: Any, status: Any, ct_vertex: An
 
 
 @njit  # type: ignore[untyped-decorator]
-def _prior_gradient(u: Any, t: float, v: Any, place: Any, info: Any, lam: Any, chi2_bar: float, gm: Any, gs: Any, position: Any, information: Any) -> None:
+def _prior_gradient(
+    u: Any,
+    t: float,
+    v: Any,
+    place: Any,
+    info: Any,
+    lam: Any,
+    chi2_bar: float,
+    gm: Any,
+    gs: Any,
+    position: Any,
+    information: Any,
+) -> None:
     d, ld, ll, b = np.empty(3), np.zeros(3), np.zeros(3), np.zeros(3)
     d[0], d[1] = place[0] - v[0], place[1] - v[1]
     d[2] = place[2] - v[2] - t * d[0]
@@ -261,21 +339,36 @@ def _prior_gradient(u: Any, t: float, v: Any, place: Any, info: Any, lam: Any, c
             information[i, j] = 0.5 * (ll[i] * ld[j] + ld[i] * ll[j]) + chi2_bar * ld[i] * ld[j] + lab[i, j]
 
 
-def run(arrays: tuple[Any, ...], problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]) -> Gradients:
+def run(
+    arrays: tuple[Any, ...],
+    problem: Problem,
+    solution: Solution,
+    cotangents: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> Gradients:
     """See `numba.backward`."""
     heads, total, per_track = problem.jets * problem.vertices, problem.tracks.numel() // 5, problem.weights.numel()
     width, priors = 25 if problem.full else 5, heads if problem.prior_position is not None else 1
     shapes = ((total, 5), (total, width), (per_track,), (priors, 3), (priors, 3, 3))
     made = [np.zeros(shape) for shape in shapes]
     _backward(
-        arrays, flat(solution.vertex, heads, 3), flat(solution.momenta, per_track, 3), solution.status.reshape(-1).numpy(),
-        flat(cotangents[0], heads, 3), flat(cotangents[1], heads, 3, 3), flat(cotangents[2], heads), flat(cotangents[3], per_track, 3),
-        cotangents[1] is not None, *made,
-    )  # fmt: skip
+        arrays,
+        flat(solution.vertex, heads, 3),
+        flat(solution.momenta, per_track, 3),
+        solution.status.reshape(-1).numpy(),
+        flat(cotangents[0], heads, 3),
+        flat(cotangents[1], heads, 3, 3),
+        flat(cotangents[2], heads),
+        flat(cotangents[3], per_track, 3),
+        cotangents[1] is not None,
+        *made,
+    )
     inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
     return Gradients(
         *(
-            torch.from_numpy(values).reshape(like.shape).to(like.dtype).nan_to_num_(0.0, 0.0, 0.0) if want and like is not None else None
+            torch.from_numpy(values).reshape(like.shape).to(like.dtype).nan_to_num_(0.0, 0.0, 0.0)
+            if want and like is not None
+            else None
             for values, like, want in zip(made, inputs, wanted, strict=True)
         )
     )

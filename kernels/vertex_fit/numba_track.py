@@ -12,8 +12,24 @@ njit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @njit  # type: ignore[untyped-decorator]
-def linearise(q: Any, cov: Any, v: Any, p: Any, t0: float, approximate: bool, e: Any, y: Any, d: Any, k: Any, x: Any, w: Any, h: Any) -> None:
-    """Fill e (5,), y (2,), D (2, 3), K (2, 3), X (2, 3), W (2, 2) and the helix h = s, c, t, u, Q, R, k, G2, g, a, rho."""
+def linearise(
+    q: Any,
+    cov: Any,
+    v: Any,
+    p: Any,
+    t0: float,
+    approximate: bool,
+    e: Any,
+    y: Any,
+    d: Any,
+    k: Any,
+    x: Any,
+    w: Any,
+    h: Any,
+) -> None:
+    """Fill e (5,), y (2,), D (2, 3), K (2, 3), X (2, 3), W (2, 2) and the helix h = s, c, t, u, Q, R, k, G2, g, a,
+    rho.
+    """
     s, c, sine = math.sin(p[0]), math.cos(p[0]), math.sin(p[1])
     t, rho = math.cos(p[1]) / sine, p[2]
     u = 1 + t * t
@@ -61,12 +77,22 @@ def curvature(h: Any, alpha1: float, alpha2: float, kappa: float, f: Any) -> Non
     ee, em, en = k1 * rho + k2 * rho * (E + rq * ik), k2 * rho * C, k1 + k2 * rho * (N + Q * ik)
     er, mn, mr = k2 * G2 * (1 + ik), k2 * (1 + C), -k2 * Q
     nn, nr = k1 * R + k2 * (N - Q * ik), k2 * A
-    oe, om, on, orr, oo = alpha2 * u * a, -alpha2 * u * rq, alpha2 * u * g, -alpha2 * u * Q * R, -2 * alpha2 * u * t * Q * k
+    oe, om, on, orr, oo = (
+        alpha2 * u * a,
+        -alpha2 * u * rq,
+        alpha2 * u * g,
+        -alpha2 * u * Q * R,
+        -2 * alpha2 * u * t * Q * k,
+    )
     i2 = ik * ik
     ee, em, en = ee + kappa * rq * rho * rho * i2 * ik, em - kappa * rho * rho * i2, en + kappa * rq * rho * i2 * ik
     er, mn, nn, nr = er - kappa * i2, mn - kappa * rho * i2, nn + kappa * rq * i2 * ik, nr - kappa * R * i2
     re, rm = Q * en + er, Q * mn + mr
-    f[0, 0], f[0, 1], f[1, 1] = c * c * ee - 2 * c * s * em, c * s * ee + (c * c - s * s) * em, s * s * ee + 2 * s * c * em
+    f[0, 0], f[0, 1], f[1, 1] = (
+        c * c * ee - 2 * c * s * em,
+        c * s * ee + (c * c - s * s) * em,
+        s * s * ee + 2 * s * c * em,
+    )
     f[0, 2], f[1, 2] = c * en - s * mn, s * en + c * mn
     f[0, 3], f[1, 3] = c * oe - s * om, s * oe + c * om
     f[0, 4], f[1, 4] = c * re - s * rm, s * re + c * rm
@@ -121,7 +147,7 @@ def product(a: Any, b: Any, out: Any) -> None:
 @njit  # type: ignore[untyped-decorator]
 def all_finite(values: Any) -> bool:
     """True where no value is infinite or NaN."""
-    for value in values.flat:
+    for value in values.flat:  # noqa: SIM110  (numba compiles no generator)
         if not math.isfinite(value):
             return False
     return True

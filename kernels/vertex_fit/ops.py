@@ -89,7 +89,11 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     found: Gradients = implementation(problem).backward(problem, solution, given, asked)
     inputs = [arguments[8:][index] for index in _DIFFERENTIABLE]
     return tuple(
-        vertex.new_empty(0) if not want else torch.zeros_like(value, memory_format=torch.contiguous_format) if gradient is None else gradient
+        vertex.new_empty(0)
+        if not want
+        else torch.zeros_like(value, memory_format=torch.contiguous_format)
+        if gradient is None
+        else gradient
         for want, gradient, value in zip(wanted, found, inputs, strict=True)
     )
 

@@ -24,7 +24,9 @@ class Status(IntEnum):
 
 
 class Solution(NamedTuple):
-    """Vertex (B, K, 3), covariance (B, K, 3, 3), chi2 (B, K), momenta (B, K, n, 3) or (K, N, 3), status (B, K) int32."""
+    """Vertex (B, K, 3), covariance (B, K, 3, 3), chi2 (B, K), momenta (B, K, n, 3) or (K, N, 3), status (B, K)
+    int32.
+    """
 
     vertex: Tensor
     covariance: Tensor
@@ -112,8 +114,18 @@ class Problem:
         real = torch.ones(total, dtype=torch.bool, device=counts.device) if self.mask is None else self.mask
         weights = spread(self.weights.mT.contiguous()).mT.contiguous()
         problem = Problem(
-            spread(self.tracks), spread(self.covariance), weights, spread(real), None,
-            self.prior_position, self.prior_information, self.seed,
-            self.ndive, self.sandwich, self.tolerance, self.max_iterations, self.threads,
-        )  # fmt: skip
+            spread(self.tracks),
+            spread(self.covariance),
+            weights,
+            spread(real),
+            None,
+            self.prior_position,
+            self.prior_information,
+            self.seed,
+            self.ndive,
+            self.sandwich,
+            self.tolerance,
+            self.max_iterations,
+            self.threads,
+        )
         return problem, position

@@ -1,7 +1,8 @@
 """The vertex fit in plain torch: slow, readable, on any device; the oracle of the tests and the ONNX decomposition.
 
 The derivative is independent of the compiled one: one exact Newton step on (v, p_1 ... p_n), taken with detached second
-derivatives from automatic differentiation, moves nothing at the solution but carries the gradient of the implicit function.
+derivatives from automatic differentiation, moves nothing at the solution but carries the gradient of the implicit
+function.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from torch import Tensor
 from . import track_model as model
 from .problem import Gradients, Problem, Solution, Status
 from .track_model import Frame, Triple
-
 
 EXPORTED_ITERATIONS = 6
 
@@ -42,7 +42,9 @@ def decomposition(*arguments: Any) -> Solution:
     return _solve(replace(problem, max_iterations=min(problem.max_iterations, EXPORTED_ITERATIONS)))
 
 
-def backward(problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]) -> Gradients:
+def backward(
+    problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]
+) -> Gradients:
     """Gradients through `differentiable`, in float64."""
     inputs = [problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information]
     with torch.enable_grad():
@@ -54,7 +56,7 @@ def backward(problem: Problem, solution: Solution, cotangents: Sequence[Tensor |
         pairs = [(out, ct.double()) for out, ct in zip(outputs, cotangents, strict=True) if ct is not None]
         total = sum((torch.where(torch.isfinite(ct), ct, 0.0) * out).sum() for out, ct in pairs)
         needed = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
-        found = torch.autograd.grad(total, needed, allow_unused=True) if pairs and needed else [None] * len(needed)
+        found = torch.autograd.grad(total, needed, allow_unused=True) if pairs and needed else [None] * len(needed)  # type: ignore[arg-type]
     made = iter(found)
     result: list[Tensor | None] = []
     for value, leaf in zip(inputs, leaves, strict=True):
@@ -145,8 +147,13 @@ def _solve(problem: Problem) -> Solution:
     good = _usable(problem)
     measured, cov, weights = _components(problem, good)
     frame = _frame(measured, weights, good)
-    q = (measured[0], torch.where(good, measured[1] - frame.z[..., None], 0.0),
-         torch.where(good, measured[2] - frame.phi[..., None], 0.0), measured[3], measured[4])  # fmt: skip
+    q = (
+        measured[0],
+        torch.where(good, measured[1] - frame.z[..., None], 0.0),
+        torch.where(good, measured[2] - frame.phi[..., None], 0.0),
+        measured[3],
+        measured[4],
+    )
     p, t0, prior, approximate = (q[2], q[3], q[4]), frame.t.unsqueeze(-1), _prior(problem, frame), problem.ndive
     start = _start(problem)
     v, zero = frame.point_in(start), torch.zeros_like(frame.c)
@@ -194,14 +201,14 @@ def _solve(problem: Problem) -> Solution:
         next_p = model.moved(f, q, _per_track(step), p, approximate)  # type: ignore[arg-type]
         p = tuple(torch.where(fine.unsqueeze(-1), new, old) for new, old in zip(next_p, p, strict=True))  # type: ignore[assignment]
         v = (v[0] + step[0], v[1] + step[1], v[2] + (step[2] + frame.t * step[0]))
-        ratio = (gain / last).clamp(1e-6, 1.0) if iteration else torch.ones_like(gain)
+        ratio = (gain / last).clamp(1e-6, 1.0) if iteration else torch.ones_like(gain)  # type: ignore[arg-type]
         arrived = ((gain * ratio < limit) & (gain < 5e2 * limit)) | ((gain < stalled * heaviest) & (gain > 0.25 * last))
         if approximate:
             status = torch.where(fine & (iteration + 1 == problem.max_iterations), 0.0, status)
             active = fine
         else:
             status, active = torch.where(fine & arrived, 0.0, status), fine & ~arrived
-        last = gain
+        last = gain  # type: ignore[assignment]
         if not torch.compiler.is_compiling() and not bool(active.any()):
             break
     if approximate:
@@ -236,9 +243,20 @@ def _differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tenso
     """Vertex, covariance, chi2 and momenta at the solution, as functions of the leaves."""
     tracks, covariance, weights, position, information = leaves
     live = Problem(
-        tracks, covariance, weights, problem.mask, problem.offsets, position, information, problem.seed,  # type: ignore[arg-type]
-        problem.ndive, problem.sandwich, problem.tolerance, problem.max_iterations, problem.threads,
-    )  # fmt: skip
+        tracks,  # type: ignore[arg-type]
+        covariance,  # type: ignore[arg-type]
+        weights,  # type: ignore[arg-type]
+        problem.mask,
+        problem.offsets,
+        position,
+        information,
+        problem.seed,  # type: ignore[arg-type]
+        problem.ndive,
+        problem.sandwich,
+        problem.tolerance,
+        problem.max_iterations,
+        problem.threads,
+    )
     padded, place = live.padded()
     momenta = solution.momenta.double()
     empty = padded.tracks.shape[1] == 0
@@ -258,7 +276,9 @@ def _differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tenso
     flat = (v0.unsqueeze(-2).expand(p0.shape).reshape(-1, 3), p0.reshape(-1, 3), q.reshape(-1, 5), g.reshape(-1, 5, 5))
     gv, gp = torch.func.vmap(torch.func.grad(_objective, argnums=(0, 1)))(*flat)
     fixed = tuple(value.detach() for value in flat)
-    (hvv, _), (hpv, hpp) = torch.func.vmap(torch.func.jacrev(torch.func.grad(_objective, argnums=(0, 1)), argnums=(0, 1)))(*fixed)
+    (hvv, _), (hpv, hpp) = torch.func.vmap(
+        torch.func.jacrev(torch.func.grad(_objective, argnums=(0, 1)), argnums=(0, 1))
+    )(*fixed)
     shape = p0.shape[:-1]
     gv, gp = gv.reshape(*shape, 3), gp.reshape(*shape, 3)
     hvv, hpv, hpp = (value.reshape(*shape, 3, 3) for value in (hvv, hpv, hpp))
@@ -274,7 +294,9 @@ def _differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tenso
     dv = -torch.linalg.solve(exact, pull.unsqueeze(-1)).squeeze(-1)
     # The part of the step that has no gradient only moves the point to the minimum (mode ndive stops beside it).
     v = v0 + torch.where(solved.unsqueeze(-1), dv - dv.detach(), 0.0)
-    dp = -torch.linalg.solve(hpp, gp.unsqueeze(-1)).squeeze(-1) + (back @ (v - v0).unsqueeze(-2).unsqueeze(-1)).squeeze(-1)
+    dp = -torch.linalg.solve(hpp, gp.unsqueeze(-1)).squeeze(-1) + (back @ (v - v0).unsqueeze(-2).unsqueeze(-1)).squeeze(
+        -1
+    )
     p = p0 + dp - dp.detach()
     return _outputs(padded, v, torch.where(good.unsqueeze(-1), p, p.detach()), q, cov, w, g, prior, place, empty)
 
@@ -289,11 +311,26 @@ def _with_a_masked_track(problem: Problem) -> Problem:
 
 
 def _outputs(
-    problem: Problem, v: Tensor, p: Tensor, q: Tensor, cov: list[list[Tensor]], w: Tensor, g: Tensor,
-    prior: Tensor | None, place: Tensor | None, empty: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
+    problem: Problem,
+    v: Tensor,
+    p: Tensor,
+    q: Tensor,
+    cov: list[list[Tensor]],
+    w: Tensor,
+    g: Tensor,
+    prior: Tensor | None,
+    place: Tensor | None,
+    empty: bool,
+) -> tuple[Tensor, ...]:
     """The outputs as explicit functions of the vertex, the momenta and the inputs."""
-    f = model.linearise(q.unbind(-1), cov, v.unsqueeze(-2).unbind(-1), p.unbind(-1), torch.zeros((), dtype=v.dtype), False)
+    f = model.linearise(
+        q.unbind(-1),
+        cov,
+        v.unsqueeze(-2).unbind(-1),
+        p.unbind(-1),
+        torch.zeros((), dtype=v.dtype),
+        False,  # type: ignore[arg-type]
+    )
     part = f.information()
     full = torch.stack([torch.stack([part[i] for i in row], -1) for row in ((0, 1, 2), (1, 3, 4), (2, 4, 5))], -2)
     m, spread = (w[..., None, None] * full).sum(-3), ((w * w)[..., None, None] * full).sum(-3)

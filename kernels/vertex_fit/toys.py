@@ -65,7 +65,8 @@ def make_toys(
 ) -> Toys:
     """Decays of particles from the origin: all tracks of a jet come from one displaced vertex.
 
-    Jets point to |eta| < 2.2 with a transverse momentum of 20 to 200 GeV, shared among the tracks by a Dirichlet draw. The
+    Jets point to |eta| < 2.2 with a transverse momentum of 20 to 200 GeV, shared among the tracks by a Dirichlet
+    draw. The
     errors depend on momentum and angle like those of a silicon tracker: tens of micrometres plus multiple scattering.
 
     Args:
@@ -82,7 +83,9 @@ def make_toys(
     if flight is None:
         flight = -decay_length * np.log1p(-rng.uniform(size=jets) * -np.expm1(-furthest / decay_length))
     axis_theta = 2 * np.arctan(np.exp(-eta))
-    axis = np.stack([np.sin(axis_theta) * np.cos(azimuth), np.sin(axis_theta) * np.sin(azimuth), np.cos(axis_theta)], axis=-1)
+    axis = np.stack(
+        [np.sin(axis_theta) * np.cos(azimuth), np.sin(axis_theta) * np.sin(azimuth), np.cos(axis_theta)], axis=-1
+    )
     vertex = flight[:, None] * axis
     jet_pt = np.exp(rng.uniform(np.log(20), np.log(200), jets))
     pt = np.maximum(rng.dirichlet(np.full(tracks, 2.0), jets) * jet_pt[:, None], 0.5)

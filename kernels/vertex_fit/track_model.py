@@ -86,7 +86,9 @@ class Linear:
         return d11 * a1 + d21 * b1, d11 * a2 + d21 * b2, b1, d12 * a2 + d22 * b2, b2, w22
 
 
-def linearise(q: Triple | tuple[Tensor, ...], cov: list[list[Tensor]], v: Triple, p: Triple, t0: Tensor, approximate: bool) -> Linear:
+def linearise(
+    q: Triple | tuple[Tensor, ...], cov: list[list[Tensor]], v: Triple, p: Triple, t0: Tensor, approximate: bool
+) -> Linear:
     """Linearise tracks at the points v (x, y, z) and momenta p (phi, theta, rho) of their frames.
 
     Args:
@@ -102,7 +104,7 @@ def linearise(q: Triple | tuple[Tensor, ...], cov: list[list[Tensor]], v: Triple
     k = 1 - rho * R
     G2 = rho * Q * Q / k
     g, a = R + G2, 1 + rho * G2
-    e = (q[0] + R + 0.5 * rho * Q * Q, q[1] - v[2] + t * Q * k, q[2] - phi + rho * Q, q[3] - theta, q[4] - rho)
+    e = (q[0] + R + 0.5 * rho * Q * Q, q[1] - v[2] + t * Q * k, q[2] - phi + rho * Q, q[3] - theta, q[4] - rho)  # type: ignore[misc]
     zero = torch.zeros_like(Q)
     if approximate:
         stretch = t * (1 + rho * R)
@@ -135,15 +137,10 @@ def project(cov: list[list[Tensor]], k1: Triple, k2: Triple) -> tuple[tuple[Trip
 
 
 def turning(f: Linear, l1: Tensor, l2: Tensor) -> tuple[Tensor, Tensor]:
-    """What the gradient of the objective gains when p moves to its best value at this vertex (mathematics.h: gradient)."""
-    t, u, Q, R, k, G2, g, a, rho = f.shape
-    (x1, x2), rq = f.x, rho * Q
-    r, o = f.e[4] - (x1[2] * l1 + x2[2] * l2), f.e[3] - (x1[1] * l1 + x2[1] * l2)
-    n = f.e[2] - (x1[0] * l1 + x2[0] * l2) + Q * r
-    B, C = 2 * rq / k, rho * G2 / k
-    N, k2 = (B * R - C * Q) / k, -l2 * t
-    e = (l1 / k + k2 * rho * (N + Q / k)) * n + k2 * G2 * (1 + 1 / k) * r + l2 * u * a * o
-    m = k2 * (1 + C) * n - k2 * Q * r - l2 * u * rq * o
+    """What the gradient of the objective gains when p moves to its best value at this vertex (mathematics.h: turning)."""
+    t, u, Q = f.shape[:3]
+    shift = [f.e[2 + m] - (f.x[0][m] * l1 + f.x[1][m] * l2) for m in range(3)]
+    e, m = l1 * (shift[0] + Q * shift[2]) + l2 * u * shift[1], -l2 * t * shift[0]
     return f.c * e - f.s * m, f.s * e + f.c * m
 
 

@@ -17,7 +17,9 @@ SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[Healt
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float64, 1e-12), (torch.float32, 5e-5)])
-def test_agrees_with_the_reference_numbers(reference_data: Path, implementation: str, dtype: torch.dtype, limit: float) -> None:
+def test_agrees_with_the_reference_numbers(
+    reference_data: Path, implementation: str, dtype: torch.dtype, limit: float
+) -> None:
     data = np.load(reference_data / "vertex" / "ref_extrapolation.npz")
     tracks = torch.tensor(data["tracks18"][..., 1:6], dtype=dtype)
     real = data["tracks18"][..., 5] != 1.0
@@ -90,12 +92,14 @@ def test_no_input_makes_nan(implementation: str, tracks: np.ndarray, points: np.
 
 @SETTINGS
 @given(
-    st.floats(-0.3, 0.3), st.floats(-np.pi, np.pi), st.floats(0.05, np.pi - 0.05),
+    st.floats(-0.3, 0.3),
+    st.floats(-np.pi, np.pi),
+    st.floats(0.05, np.pi - 0.05),
     arrays(np.float64, 3, elements=st.floats(-50, 50)),
-)  # fmt: skip
+)
 def test_the_toys_formula_is_the_same(rho: float, phi: float, theta: float, point: np.ndarray) -> None:
     perigee = perigee_of(point, np.array([phi, theta, rho]))
-    if not 0.2 < 1 + rho * (point[1] * np.cos(phi) - point[0] * np.sin(phi)) or abs(rho) < 1e-12:
+    if not 1 + rho * (point[1] * np.cos(phi) - point[0] * np.sin(phi)) > 0.2 or abs(rho) < 1e-12:
         return
     about = extrapolate(torch.tensor(perigee).reshape(1, 1, 5), torch.tensor(point).reshape(1, 3))[0, 0].numpy()
     assert np.abs(about[:2]).max() < 1e-9 * (1 + abs(1 / np.tan(theta)))

@@ -1,4 +1,6 @@
-"""Bad input: masked garbage, singular problems, hostile values. Nothing crashes, nothing is NaN, nothing outside is written."""
+"""Bad input: masked garbage, singular problems, hostile values. Nothing crashes, nothing is NaN, nothing outside is
+written.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+SETTINGS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def leaves_of(*values: Tensor) -> list[Tensor]:
@@ -86,7 +90,11 @@ def test_a_prior_makes_them_regular(implementation: str, name: str) -> None:
 
 def test_unusable_tracks_do_not_spoil_the_others(implementation: str) -> None:
     toys = make_toys(1, 9, seed=53)
-    tracks, variances, weights = torch.tensor(toys.tracks), torch.tensor(toys.variances), torch.ones(1, 9, dtype=torch.float64)
+    tracks, variances, weights = (
+        torch.tensor(toys.tracks),
+        torch.tensor(toys.variances),
+        torch.ones(1, 9, dtype=torch.float64),
+    )
     expected = vertex_fit(tracks[:, :4], variances[:, :4], weights[:, :4])
     tracks[0, 4, 0] = np.nan
     variances[0, 5, 3] = 0.0
@@ -104,7 +112,9 @@ def test_unusable_tracks_do_not_spoil_the_others(implementation: str) -> None:
 def numbers(dtype: str) -> st.SearchStrategy[float]:
     """Ordinary values, and everything else a float can hold."""
     width = 64 if dtype == "float64" else 32
-    return st.one_of(st.floats(-4, 4, width=width), st.floats(width=width), st.sampled_from([0.0, 1e-30, 1e30, 3.140625]))
+    return st.one_of(
+        st.floats(-4, 4, width=width), st.floats(width=width), st.sampled_from([0.0, 1e-30, 1e30, 3.140625])
+    )
 
 
 @st.composite
@@ -118,12 +128,21 @@ def hostile(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
         return draw(arrays(dtype, size, elements=numbers(dtype), fill=st.sampled_from([0.5, 1.0])))
 
     covariance = array(*shape, 5, 5) if full else array(*shape, 5)
-    return array(*shape, 5), covariance, array(jets, vertices, tracks), draw(arrays(np.bool_, shape)), array(jets, 3), array(jets, 3, 3)
+    return (
+        array(*shape, 5),
+        covariance,
+        array(jets, vertices, tracks),
+        draw(arrays(np.bool_, shape)),
+        array(jets, 3),
+        array(jets, 3, 3),
+    )
 
 
 @SETTINGS
 @given(values=hostile(), with_prior=st.booleans(), mode=st.sampled_from(["exact", "ndive"]))
-def test_no_input_crashes_or_makes_nan(compiled: str, values: tuple[np.ndarray, ...], with_prior: bool, mode: str) -> None:
+def test_no_input_crashes_or_makes_nan(
+    compiled: str, values: tuple[np.ndarray, ...], with_prior: bool, mode: str
+) -> None:
     tracks, covariance, weights, mask, position, information = (torch.tensor(value) for value in values)
     leaves = leaves_of(tracks, covariance, weights, position, information)
     prior = Prior(leaves[3], leaves[4]) if with_prior else None
@@ -158,9 +177,13 @@ def test_nothing_outside_the_outputs_is_written(native: str, values: tuple[np.nd
     gradients = [guard(part).zero_() for part in (tracks, covariance, weights)]
     addresses = [part.data_ptr() for part in gradients] + [0, 0]
     native_fit.native_module().vertex_fit_backward(
-        *native_fit._arguments(problem), [part.data_ptr() for part in solution], [part.data_ptr() for part in cotangents],
-        addresses, tracks.dtype == torch.float64, 1,
-    )  # fmt: skip
+        *native_fit._arguments(problem),
+        [part.data_ptr() for part in solution],
+        [part.data_ptr() for part in cotangents],
+        addresses,
+        tracks.dtype == torch.float64,
+        1,
+    )
     for store, _ in guarded:
         assert (store[:32] == 77).all()
         assert (store[-32:] == 77).all()

@@ -1,4 +1,6 @@
-"""Gradients of vertex, covariance, chi2 and momenta: finite differences, and agreement of every implementation with the oracle."""
+"""Gradients of vertex, covariance, chi2 and momenta: finite differences, and agreement of every implementation with
+the oracle.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def case(full: bool, prior: bool, vertices: int, jets: int = 3, tracks: int = 4)
     variances = torch.tensor(toys.variances)
     leaves = [torch.zeros(jets, tracks, 5, dtype=torch.float64), torch.ones(jets, tracks, 5, dtype=torch.float64)]
     if full:
-        mix = torch.eye(5, dtype=torch.float64) + 0.2 * torch.randn(jets, tracks, 5, 5, generator=generator, dtype=torch.float64)
+        mix = torch.eye(5, dtype=torch.float64) + 0.2 * torch.randn(
+            jets, tracks, 5, 5, generator=generator, dtype=torch.float64
+        )
         leaves[1] = mix @ mix.mT
     shape = (jets, vertices, tracks) if vertices else (jets, tracks)
     leaves.append(0.2 + torch.rand(shape, generator=generator, dtype=torch.float64))
@@ -35,7 +39,14 @@ def fit(leaves: tuple[Tensor, ...], mask: Tensor, sandwich: bool = True) -> tupl
     covariance = leaves[1] * sd**2 if leaves[1].dim() == 3 else leaves[1] * sd.unsqueeze(-1) * sd.unsqueeze(-2)
     prior = Prior(leaves[3], leaves[4]) if len(leaves) > 3 else None
     out = vertex_fit(
-        tracks + leaves[0] * sd, covariance, leaves[2], mask, prior=prior, tolerance=1e-26, max_iterations=80, sandwich=sandwich
+        tracks + leaves[0] * sd,
+        covariance,
+        leaves[2],
+        mask,
+        prior=prior,
+        tolerance=1e-26,
+        max_iterations=80,
+        sandwich=sandwich,
     )
     assert (out.status == 0).all()
     return out.vertex, out.covariance, out.chi2, out.momenta * torch.tensor([100.0, 100.0, 1e5], dtype=torch.float64)
@@ -50,7 +61,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("full", "prior", "vertices", "sandwich"), CASES)
-def test_gradients_are_those_of_finite_differences(compiled: str, full: bool, prior: bool, vertices: int, sandwich: bool) -> None:
+def test_gradients_are_those_of_finite_differences(
+    compiled: str, full: bool, prior: bool, vertices: int, sandwich: bool
+) -> None:
     leaves, mask = case(full, prior, vertices)
     assert torch.autograd.gradcheck(
         lambda *inputs: fit(inputs, mask, sandwich), leaves, eps=1e-5, atol=2e-5, rtol=1e-5, nondet_tol=0.0

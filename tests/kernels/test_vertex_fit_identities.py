@@ -1,4 +1,6 @@
-"""What a vertex fit must obey without any reference: invariances, exact identities, independence of how it is called."""
+"""What a vertex fit must obey without any reference: invariances, exact identities, independence of how it is
+called.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_the_scale_of_the_weights_does_not_matter(implementation: str) -> None:
     assert torch.allclose(one.covariance, other.covariance, rtol=1e-8)
     assert torch.allclose(1e-3 * one.chi2, other.chi2, rtol=1e-9)
     inverse = vertex_fit(tracks, variances, 1e-3 * weights, sandwich=False, **TIGHT).covariance
-    assert torch.allclose(inverse, 1e3 * vertex_fit(tracks, variances, weights, sandwich=False, **TIGHT).covariance, rtol=1e-8)
+    assert torch.allclose(
+        inverse, 1e3 * vertex_fit(tracks, variances, weights, sandwich=False, **TIGHT).covariance, rtol=1e-8
+    )
 
 
 def test_rotating_the_tracks_rotates_the_vertex(implementation: str) -> None:
@@ -110,7 +114,14 @@ def test_one_track_and_a_jet_axis_meet_on_the_axis(implementation: str) -> None:
     across = torch.eye(3, dtype=torch.float64) - direction.unsqueeze(-1) * direction.unsqueeze(-2)
     prior = Prior(torch.zeros(20, 3, dtype=torch.float64), across * 1e4)
     weights = torch.ones(20, 1, dtype=torch.float64)
-    fit = vertex_fit(torch.tensor(toys.true_tracks), torch.tensor(toys.variances), weights, prior=prior, tolerance=1e-20, max_iterations=60)
+    fit = vertex_fit(
+        torch.tensor(toys.true_tracks),
+        torch.tensor(toys.variances),
+        weights,
+        prior=prior,
+        tolerance=1e-20,
+        max_iterations=60,
+    )
     found = fit.status == 0
     assert found.float().mean() > 0.8
     sd = (fit.covariance @ direction.unsqueeze(-1)).squeeze(-1).mul(direction).sum(-1).sqrt()

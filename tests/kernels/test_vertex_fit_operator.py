@@ -32,7 +32,10 @@ def test_operator_is_registered_completely(native: str, ragged: bool) -> None:
         rest: tuple[object, ...] = (None, torch.arange(7) * 5, None, None, None)
     else:
         leaves = [tracks, variances, weights.unsqueeze(1)]
-        position, information = torch.zeros(6, 1, 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64).expand(6, 1, 3, 3)
+        position, information = (
+            torch.zeros(6, 1, 3, dtype=torch.float64),
+            torch.eye(3, dtype=torch.float64).expand(6, 1, 3, 3),
+        )
         prior = (position.requires_grad_(), information.clone().requires_grad_())
         rest = (torch.ones(6, 5, dtype=torch.bool), None, *prior, None)
     arguments = (*(leaf.clone().requires_grad_() for leaf in leaves), *rest, *settings)
@@ -97,7 +100,9 @@ def test_onnx_through_the_decomposition_agrees_with_the_kernel(native: str, tmp_
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     many = inputs(jets=50, dtype=dtype)
     mask = torch.rand(50, 5, generator=torch.Generator().manual_seed(2)) < 0.8
-    feeds = dict(zip((node.name for node in session.get_inputs()), (many[0].numpy(), many[1].numpy(), mask.numpy()), strict=True))
+    feeds = dict(
+        zip((node.name for node in session.get_inputs()), (many[0].numpy(), many[1].numpy(), mask.numpy()), strict=True)
+    )
     found = session.run(None, feeds)
     with torch.no_grad():
         vertex, covariance, chi2 = module(many[0], many[1], mask)
@@ -120,7 +125,9 @@ def test_half_precision_is_widened(native: str) -> None:
 def test_inputs_need_not_be_contiguous(implementation: str) -> None:
     tracks, variances, weights = inputs()
     expected = vertex_fit(tracks, variances, weights)
-    strided = vertex_fit(tracks.mT.contiguous().mT, variances.transpose(0, 1).contiguous().transpose(0, 1), weights.mT.contiguous().mT)
+    strided = vertex_fit(
+        tracks.mT.contiguous().mT, variances.transpose(0, 1).contiguous().transpose(0, 1), weights.mT.contiguous().mT
+    )
     assert all(torch.equal(a, b) for a, b in zip(expected, strided, strict=True))
 
 
@@ -143,7 +150,8 @@ def test_the_environment_chooses_the_implementation(name: str) -> None:
         "from engine_kernels.vertex_fit.api import vertex_fit\n"
         "from engine_kernels.vertex_fit.toys import make_toys\n"
         "toys = make_toys(2, 3)\n"
-        "fit = vertex_fit(torch.tensor(toys.tracks), torch.tensor(toys.variances), torch.ones(2, 3, dtype=torch.float64))\n"
+        "tracks, variances = torch.tensor(toys.tracks), torch.tensor(toys.variances)\n"
+        "fit = vertex_fit(tracks, variances, torch.ones(2, 3, dtype=torch.float64))\n"
         "print(ops.choice().implementation, fit.status.tolist())\n"
     )
     environment = {**os.environ, "ENGINE_KERNELS": name}

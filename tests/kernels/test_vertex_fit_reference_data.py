@@ -1,4 +1,6 @@
-"""The fit against published numbers (mode ndive) and an independent solver (mode exact), with the tolerances of the data's README."""
+"""The fit against published numbers (mode ndive) and an independent solver (mode exact), with the tolerances of the
+data's README.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,16 @@ def fit(data: dict[str, np.ndarray], dtype: torch.dtype, mode: str, tolerance: f
     weights = tensor("weights").requires_grad_()
     iterations = 60 if tolerance < 1e-12 else None
     result = vertex_fit(
-        tensor("par"), tensor("sigma") ** 2, weights, torch.tensor(data["mask"]), mode=mode, tolerance=tolerance,
-        max_iterations=iterations, seed=tensor("seed"), sandwich=False,
-    )  # fmt: skip
+        tensor("par"),
+        tensor("sigma") ** 2,
+        weights,
+        torch.tensor(data["mask"]),
+        mode=mode,
+        tolerance=tolerance,
+        max_iterations=iterations,
+        seed=tensor("seed"),
+        sandwich=False,
+    )
     (gradient,) = torch.autograd.grad((result.vertex * tensor("cotangent")).sum(), weights)
     return result, gradient
 
@@ -83,7 +92,13 @@ def check(data: dict[str, np.ndarray], prefix: str, result: VertexFit, gradient:
     ids=["exact-converged", "exact-default", "exact-float32", "ndive", "ndive-float32"],
 )
 def test_agrees_with_the_reference_numbers(
-    reference_data: Path, implementation: str, name: str, dtype: torch.dtype, mode: str, tolerance: float, limits: Limits
+    reference_data: Path,
+    implementation: str,
+    name: str,
+    dtype: torch.dtype,
+    mode: str,
+    tolerance: float,
+    limits: Limits,
 ) -> None:
     data = dict(np.load(reference_data / "vertex" / f"{name}.npz"))
     result, gradient = fit(data, dtype, mode, tolerance)
