@@ -56,10 +56,14 @@ class Port(nn.Module):
         self.tracks = Branch(10, [64, 32, 32, 16], 10)
         self.segments = Branch(6, [32, 16, 8], 5)
         self.head = nn.Sequential(
-            nn.Linear(28, 512), nn.ReLU(), nn.Dropout(0.2),
-            nn.Linear(512, 64), nn.ReLU(), nn.Dropout(0.2),
+            nn.Linear(28, 512),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(512, 64),
+            nn.ReLU(),
+            nn.Dropout(0.2),
             nn.Linear(64, 3),
-        )  # fmt: skip
+        )
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
         parts = [self.clusters(x["clusters"]), self.tracks(x["tracks"]), self.segments(x["segments"]), x["jet"]]

@@ -98,7 +98,7 @@ def _fit(
 ) -> Any:
     """The iteration of fit.h in the frame; v and p are changed in place. Returns chi2 and the status."""
     v, limit = start, tolerance * (heaviest if heaviest > 0 else 1.0)
-    e, y, d, k, x, w2, h, f = (
+    e, y, d, k, x, w2, h, _ = (
         np.empty(5),
         np.empty(2),
         np.empty((2, 3)),

@@ -326,10 +326,10 @@ def _outputs(
     f = model.linearise(
         q.unbind(-1),
         cov,
-        v.unsqueeze(-2).unbind(-1),
-        p.unbind(-1),
+        v.unsqueeze(-2).unbind(-1),  # type: ignore[arg-type]
+        p.unbind(-1),  # type: ignore[arg-type]
         torch.zeros((), dtype=v.dtype),
-        False,  # type: ignore[arg-type]
+        False,
     )
     part = f.information()
     full = torch.stack([torch.stack([part[i] for i in row], -1) for row in ((0, 1, 2), (1, 3, 4), (2, 4, 5))], -2)

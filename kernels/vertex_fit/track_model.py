@@ -137,7 +137,9 @@ def project(cov: list[list[Tensor]], k1: Triple, k2: Triple) -> tuple[tuple[Trip
 
 
 def turning(f: Linear, l1: Tensor, l2: Tensor) -> tuple[Tensor, Tensor]:
-    """What the gradient of the objective gains when p moves to its best value at this vertex (mathematics.h: turning)."""
+    """What the gradient of the objective gains when p moves to its best value at this vertex (mathematics.h:
+    turning).
+    """
     t, u, Q = f.shape[:3]
     shift = [f.e[2 + m] - (f.x[0][m] * l1 + f.x[1][m] * l2) for m in range(3)]
     e, m = l1 * (shift[0] + Q * shift[2]) + l2 * u * shift[1], -l2 * t * shift[0]
