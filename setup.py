@@ -174,6 +174,8 @@ setup(
     ],
     extras_require={
         "dev": [
+            "pybind11>=2.13",  # the tests of the packaging build without isolation
+            "setuptools>=77",
             "pytest>=8",
             "hypothesis>=6.100",
             "ruff>=0.5",
