@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .numba_track import add_track, all_finite, invert, linearise, njit, product
+from .numba_track import all_finite, invert, njit, product, values_of
 from .problem import Gradients, Problem, Solution, Status
 
 
@@ -98,16 +98,6 @@ def _fit(
 ) -> Any:
     """The iteration of fit.h in the frame; v and p are changed in place. Returns chi2 and the status."""
     v, limit = start, tolerance * (heaviest if heaviest > 0 else 1.0)
-    e, y, d, k, x, w2, h, _ = (
-        np.empty(5),
-        np.empty(2),
-        np.empty((2, 3)),
-        np.empty((2, 3)),
-        np.empty((2, 3)),
-        np.empty((2, 2)),
-        np.empty(11),
-        np.empty((5, 5)),
-    )
     m, spread, inverse, b, step, half = (
         np.empty((3, 3)),
         np.empty((3, 3)),
@@ -128,28 +118,54 @@ def _fit(
                 for j in range(3):
                     b[i] += info[i, j] * away[j]
                 now += away[i] * b[i]
+        m11, m12, m13, m22, m23, m33 = m[0, 0], m[0, 1], m[0, 2], m[1, 1], m[1, 2], m[2, 2]
+        s11, s12, s13, s22, s23, s33 = m11, m12, m13, m22, m23, m33
         for i in range(n):
-            linearise(q[i], cov[i], v, p[i], t0, ndive, e, y, d, k, x, w2, h)
-            l1, l2 = w2[0, 0] * y[0] + w2[0, 1] * y[1], w2[1, 0] * y[0] + w2[1, 1] * y[1]
-            add_track(w[i], d, w2, m, spread)
-            now += w[i] * (l1 * y[0] + l2 * y[1])
-            g0, g1 = d[0, 0] * l1 + d[1, 0] * l2, d[0, 1] * l1 + d[1, 1] * l2
+            f = values_of(q, cov, i, v, p[i, 0], p[i, 1], p[i, 2], t0, ndive)
+            s, c, t, u, Q, k = f[0], f[1], f[2], f[3], f[4], f[6]
+            e2, e3, e4, y0, y1, d11, d12, d21, d22 = f[13], f[14], f[15], f[16], f[17], f[18], f[19], f[20], f[21]
+            x11, x12, x13, x21, x22, x23, w11, w12, w22 = f[27], f[28], f[29], f[30], f[31], f[32], f[33], f[34], f[35]
+            l1, l2, weight = w11 * y0 + w12 * y1, w12 * y0 + w22 * y1, w[i]
+            a11, a12, a21, a22 = (
+                w11 * d11 + w12 * d21,
+                w11 * d12 + w12 * d22,
+                w12 * d11 + w22 * d21,
+                w12 * d12 + w22 * d22,
+            )
+            n11, n12, n13 = weight * (d11 * a11 + d21 * a21), weight * (d11 * a12 + d21 * a22), weight * a21
+            n22, n23, n33 = weight * (d12 * a12 + d22 * a22), weight * a22, weight * w22
+            m11, m12, m13, m22, m23, m33 = m11 + n11, m12 + n12, m13 + n13, m22 + n22, m23 + n23, m33 + n33
+            s11, s12, s13 = s11 + weight * n11, s12 + weight * n12, s13 + weight * n13
+            s22, s23, s33 = s22 + weight * n22, s23 + weight * n23, s33 + weight * n33
+            now += weight * (l1 * y0 + l2 * y1)
+            g0, g1 = d11 * l1 + d21 * l2, d12 * l1 + d22 * l2
             if not ndive and iteration > 0 and last < 1e4 * heaviest:
-                shift_phi = e[2] - (x[0, 0] * l1 + x[1, 0] * l2)
-                shift_theta, shift_rho = e[3] - (x[0, 1] * l1 + x[1, 1] * l2), e[4] - (x[0, 2] * l1 + x[1, 2] * l2)
-                along, across = l1 * (shift_phi + h[4] * shift_rho) + l2 * h[3] * shift_theta, -l2 * h[2] * shift_phi
-                g0 += h[1] * along - h[0] * across
-                g1 += h[0] * along + h[1] * across
-            b[0] += w[i] * g0
-            b[1] += w[i] * g1
-            b[2] += w[i] * l2
+                shift_phi, shift_theta = e2 - (x11 * l1 + x21 * l2), e3 - (x12 * l1 + x22 * l2)
+                along = l1 * (shift_phi + Q * (e4 - (x13 * l1 + x23 * l2))) + l2 * u * shift_theta
+                across = -l2 * t * shift_phi
+                g0 += c * along - s * across
+                g1 += s * along + c * across
+            b[0] += weight * g0
+            b[1] += weight * g1
+            b[2] += weight * l2
             if iteration == 0:
-                tilt = t0 - h[2] * h[1]
-                straight += w[i] * (w2[0, 0] * h[0] * h[0] + 2 * w2[0, 1] * h[0] * tilt + w2[1, 1] * tilt * tilt)
-            kept[i, 0:2], kept[i, 2:5], kept[i, 5:8] = y, d[0], d[1]
-            kept[i, 8:11], kept[i, 11:14] = x[0], x[1]
-            kept[i, 14], kept[i, 15], kept[i, 16], kept[i, 17] = w2[0, 0], w2[0, 1], w2[1, 1], e[2]
-            kept[i, 18], kept[i, 19], kept[i, 20], kept[i, 21] = h[0], h[1], h[4], 1.0 if ndive else h[6]
+                tilt = t0 - t * c
+                straight += weight * (w11 * s * s + 2 * w12 * s * tilt + w22 * tilt * tilt)
+            kept[i, 0], kept[i, 1], kept[i, 2], kept[i, 3], kept[i, 4], kept[i, 5] = y0, y1, d11, d12, d21, d22
+            kept[i, 6], kept[i, 7], kept[i, 8], kept[i, 9], kept[i, 10], kept[i, 11] = x11, x12, x13, x21, x22, x23
+            kept[i, 12], kept[i, 13], kept[i, 14], kept[i, 15], kept[i, 16], kept[i, 17] = w11, w12, w22, e2, s, c
+            kept[i, 18], kept[i, 19] = Q, 1.0 if ndive else k
+        m[0, 0], m[0, 1], m[0, 2], m[1, 1], m[1, 2], m[2, 2] = m11, m12, m13, m22, m23, m33
+        m[1, 0], m[2, 0], m[2, 1] = m12, m13, m23
+        spread[0, 0], spread[0, 1], spread[0, 2], spread[1, 1], spread[1, 2], spread[2, 2] = (
+            s11,
+            s12,
+            s13,
+            s22,
+            s23,
+            s33,
+        )
+        spread[1, 0], spread[2, 0], spread[2, 1] = s12, s13, s23
         if not m[2, 2] > 0:
             return chi2, 2
         pivot2, pivot1 = invert(m, inverse)
@@ -172,18 +188,14 @@ def _fit(
         chi2 = now - gain
         v[0], v[1], v[2] = v[0] + step[0], v[1] + step[1], v[2] + step[2] + t0 * step[0]
         for i in range(n):
-            a = kept[i]
-            r1, r2 = a[0] - (a[2] * step[0] + a[3] * step[1]), a[1] - (a[5] * step[0] + a[6] * step[1] + step[2])
-            l1, l2 = a[14] * r1 + a[15] * r2, a[15] * r1 + a[16] * r2
-            rho = q[i, 4] - (a[10] * l1 + a[13] * l2)
-            turn = (
-                a[17]
-                + p[i, 2] * (a[19] * step[0] + a[18] * step[1])
-                - (a[8] * l1 + a[11] * l2)
-                + a[20] * (rho - p[i, 2])
-            )
-            p[i, 0] += turn / a[21]
-            p[i, 1] = q[i, 3] - (a[9] * l1 + a[12] * l2)
+            r1 = kept[i, 0] - (kept[i, 2] * step[0] + kept[i, 3] * step[1])
+            r2 = kept[i, 1] - (kept[i, 4] * step[0] + kept[i, 5] * step[1] + step[2])
+            l1, l2 = kept[i, 12] * r1 + kept[i, 13] * r2, kept[i, 13] * r1 + kept[i, 14] * r2
+            rho = q[i, 4] - (kept[i, 8] * l1 + kept[i, 11] * l2)
+            turn = kept[i, 15] + p[i, 2] * (kept[i, 17] * step[0] + kept[i, 16] * step[1])
+            turn += kept[i, 18] * (rho - p[i, 2]) - (kept[i, 6] * l1 + kept[i, 9] * l2)
+            p[i, 0] += turn / kept[i, 19]
+            p[i, 1] = q[i, 3] - (kept[i, 7] * l1 + kept[i, 10] * l2)
             p[i, 2] = rho
         if not ndive:
             ratio = min(1.0, max(1e-6, gain / last)) if iteration else 1.0
@@ -193,9 +205,9 @@ def _fit(
     if ndive:
         chi2, status = 0.0, 0
         for i in range(n):
-            linearise(q[i], cov[i], v, p[i], t0, True, e, y, d, k, x, w2, h)
-            for j in range(5):
-                chi2 += w[i] * e[j] * e[j] / cov[i, j, j]
+            f = values_of(q, cov, i, v, p[i, 0], p[i, 1], p[i, 2], t0, True)
+            chi2 += w[i] * (f[11] * f[11] / cov[i, 0, 0] + f[12] * f[12] / cov[i, 1, 1] + f[13] * f[13] / cov[i, 2, 2])
+            chi2 += w[i] * (f[14] * f[14] / cov[i, 3, 3] + f[15] * f[15] / cov[i, 4, 4])
     return chi2, status
 
 
@@ -243,7 +255,7 @@ def _forward(
     q, cov, w, good = np.empty((longest, 5)), np.empty((longest, 5, 5)), np.empty(longest), np.empty(longest, np.bool_)
     p, kept, u, c, lab, half = (
         np.empty((longest, 3)),
-        np.empty((longest, 22)),
+        np.empty((longest, 20)),
         np.empty((3, 3)),
         np.empty((3, 3)),
         np.empty((3, 3)),

@@ -50,7 +50,8 @@ def _covariance_part(
 @njit  # type: ignore[untyped-decorator]
 def _respond(
     q: Any,
-    cov: Any,
+    covs: Any,
+    i: int,
     w: float,
     v: Any,
     p: Any,
@@ -68,7 +69,8 @@ def _respond(
     terms.
     """
     e, y, l, d, k, x, w2, h, f, _, hs, j, cp, omega, excess, direct = r  # noqa: E741
-    linearise(q, cov, v, p, t0, False, e, y, d, k, x, w2, h)
+    linearise(q, covs, i, v, p, t0, False, e, y, d, k, x, w2, h)
+    cov = covs[i]
     excess[:], direct[0], kappa = 0.0, 0.0, 0.0
     if ndive:
         l[0], l[1] = e[0] / cov[0, 0], e[1] / cov[1, 1]
@@ -272,7 +274,7 @@ def _backward(
             m[:], spread[:], bar[:] = info, info, 0.0
             for i in range(n):
                 e, y2, _, d, k, x2, w2, h = r[i][:8]
-                linearise(q[i], cov[i], v, p[i], t, False, e, y2, d, k, x2, w2, h)
+                linearise(q, cov, i, v, p, t, False, e, y2, d, k, x2, w2, h)
                 add_track(w[i], d, w2, m, spread)
             if all_finite(ct_cov[problem]):
                 for a in range(3):
@@ -282,7 +284,7 @@ def _backward(
             product(half, u, bar)
             _covariance_cotangents(bar, m, spread, sandwich, gm, gs)
         for i in range(n):
-            _respond(q[i], cov[i], w[i], v, p[i], t, ndive, bars[i], with_covariance, gm, gs, exact, rhs, r[i])
+            _respond(q, cov, i, w[i], v, p, t, ndive, bars[i], with_covariance, gm, gs, exact, rhs, r[i])
         invert(exact, half)
         for a in range(3):
             lam[a] = half[a, 0] * rhs[0] + half[a, 1] * rhs[1] + half[a, 2] * rhs[2]

@@ -6,15 +6,55 @@ import math
 from typing import Any
 
 import numba
-import numpy as np
 
 njit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@njit  # type: ignore[untyped-decorator]
+def values_of(
+    q: Any, cov: Any, i: int, v: Any, phi: float, theta: float, rho: float, t0: float, approximate: bool
+) -> Any:
+    """Track i at (v, p): helix (11 values), e (5), y (2), D (4), K (5), X (6), W (3): scalars, for registers."""
+    s, c, sine = math.sin(phi), math.cos(phi), math.sin(theta)
+    t = math.cos(theta) / sine
+    u = 1 + t * t
+    Q, R = v[0] * c + v[1] * s, v[1] * c - v[0] * s
+    k = 1 - rho * R
+    G2 = rho * Q * Q / k
+    g, a = R + G2, 1 + rho * G2
+    e0, e1, e2 = q[i, 0] + R + 0.5 * rho * Q * Q, q[i, 1] - v[2] + t * Q * k, q[i, 2] - phi + rho * Q
+    e3, e4 = q[i, 3] - theta, q[i, 4] - rho
+    k11, k13 = Q, 0.5 * Q * Q
+    if approximate:
+        stretch = t * (1 + rho * R)
+        d11, d12, d21, d22 = s + rho * Q * c, rho * Q * s - c, t0 - stretch * c, -stretch * s
+        k21, k22, k23 = -t * R, Q * u, 0.0
+    else:
+        d11, d12, d21, d22 = s, -c, t0 - t * (c * a + rho * Q * s), t * (rho * Q * c - s * a)
+        k21, k22, k23 = -t * g, Q * k * u, -t * Q * G2
+    y0 = e0 - k11 * e2 - k13 * e4
+    y1 = e1 - k21 * e2 - k22 * e3 - k23 * e4
+    x11 = cov[i, 0, 2] - k11 * cov[i, 2, 2] - k13 * cov[i, 4, 2]
+    x12 = cov[i, 0, 3] - k11 * cov[i, 2, 3] - k13 * cov[i, 4, 3]
+    x13 = cov[i, 0, 4] - k11 * cov[i, 2, 4] - k13 * cov[i, 4, 4]
+    x21 = cov[i, 1, 2] - k21 * cov[i, 2, 2] - k22 * cov[i, 3, 2] - k23 * cov[i, 4, 2]
+    x22 = cov[i, 1, 3] - k21 * cov[i, 2, 3] - k22 * cov[i, 3, 3] - k23 * cov[i, 4, 3]
+    x23 = cov[i, 1, 4] - k21 * cov[i, 2, 4] - k22 * cov[i, 3, 4] - k23 * cov[i, 4, 4]
+    c11 = cov[i, 0, 0] - k11 * cov[i, 0, 2] - k13 * cov[i, 0, 4] - x11 * k11 - x13 * k13
+    c12 = cov[i, 0, 1] - k11 * cov[i, 1, 2] - k13 * cov[i, 1, 4] - x11 * k21 - x12 * k22 - x13 * k23
+    c22 = (
+        cov[i, 1, 1] - k21 * cov[i, 1, 2] - k22 * cov[i, 1, 3] - k23 * cov[i, 1, 4] - x21 * k21 - x22 * k22 - x23 * k23
+    )
+    inverse = 1 / (c11 * c22 - c12 * c12)
+    return (s, c, t, u, Q, R, k, G2, g, a, rho, e0, e1, e2, e3, e4, y0, y1, d11, d12, d21, d22, k11, k13, k21, k22, k23,
+            x11, x12, x13, x21, x22, x23, c22 * inverse, -c12 * inverse, c11 * inverse)  # fmt: skip
 
 
 @njit  # type: ignore[untyped-decorator]
 def linearise(
     q: Any,
     cov: Any,
+    i: int,
     v: Any,
     p: Any,
     t0: float,
@@ -27,44 +67,15 @@ def linearise(
     w: Any,
     h: Any,
 ) -> None:
-    """Fill e (5,), y (2,), D (2, 3), K (2, 3), X (2, 3), W (2, 2) and the helix h = s, c, t, u, Q, R, k, G2, g, a,
-    rho.
-    """
-    s, c, sine = math.sin(p[0]), math.cos(p[0]), math.sin(p[1])
-    t, rho = math.cos(p[1]) / sine, p[2]
-    u = 1 + t * t
-    Q, R = v[0] * c + v[1] * s, v[1] * c - v[0] * s
-    kk = 1 - rho * R
-    G2 = rho * Q * Q / kk
-    g, a = R + G2, 1 + rho * G2
-    h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10] = s, c, t, u, Q, R, kk, G2, g, a, rho
-    e[0], e[1], e[2] = q[0] + R + 0.5 * rho * Q * Q, q[1] - v[2] + t * Q * kk, q[2] - p[0] + rho * Q
-    e[3], e[4] = q[3] - p[1], q[4] - rho
-    k[0, 0], k[0, 1], k[0, 2] = Q, 0.0, 0.5 * Q * Q
-    d[0, 2], d[1, 2] = 0.0, 1.0
-    if approximate:
-        stretch = t * (1 + rho * R)
-        d[0, 0], d[0, 1], d[1, 0], d[1, 1] = s + rho * Q * c, rho * Q * s - c, t0 - stretch * c, -stretch * s
-        k[1, 0], k[1, 1], k[1, 2] = -t * R, Q * u, 0.0
-    else:
-        d[0, 0], d[0, 1], d[1, 0], d[1, 1] = s, -c, t0 - t * (c * a + rho * Q * s), t * (rho * Q * c - s * a)
-        k[1, 0], k[1, 1], k[1, 2] = -t * g, Q * kk * u, -t * Q * G2
-    for i in range(2):
-        y[i] = e[i]
-        for m in range(3):
-            y[i] -= k[i, m] * e[2 + m]
-            x[i, m] = cov[i, 2 + m]
-            for n in range(3):
-                x[i, m] -= k[i, n] * cov[2 + n, 2 + m]
-    c2 = np.empty((2, 2))
-    for i in range(2):
-        for j in range(2):
-            c2[i, j] = cov[i, j]
-            for m in range(3):
-                c2[i, j] -= k[i, m] * cov[2 + m, j] + x[i, m] * k[j, m]
-    inverse = 1 / (c2[0, 0] * c2[1, 1] - c2[0, 1] * c2[1, 0])
-    w[0, 0], w[1, 1] = c2[1, 1] * inverse, c2[0, 0] * inverse
-    w[0, 1] = w[1, 0] = -c2[0, 1] * inverse
+    """`values_of` in arrays: e (5,), y (2,), D (2, 3), K (2, 3), X (2, 3), W (2, 2) and the helix h (11,)."""
+    f = values_of(q, cov, i, v, p[i, 0], p[i, 1], p[i, 2], t0, approximate)
+    h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10] = f[:11]
+    e[0], e[1], e[2], e[3], e[4] = f[11:16]
+    y[0], y[1] = f[16:18]
+    d[0, 0], d[0, 1], d[0, 2], d[1, 0], d[1, 1], d[1, 2] = f[18], f[19], 0.0, f[20], f[21], 1.0
+    k[0, 0], k[0, 1], k[0, 2], k[1, 0], k[1, 1], k[1, 2] = f[22], 0.0, f[23], f[24], f[25], f[26]
+    x[0, 0], x[0, 1], x[0, 2], x[1, 0], x[1, 1], x[1, 2] = f[27:33]
+    w[0, 0], w[0, 1], w[1, 0], w[1, 1] = f[33], f[34], f[34], f[35]
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -107,13 +118,14 @@ def curvature(h: Any, alpha1: float, alpha2: float, kappa: float, f: Any) -> Non
 def add_track(weight: float, d: Any, w: Any, m: Any, spread: Any) -> None:
     """Add w D^T W D to m and w^2 D^T W D to spread."""
     for a in range(3):
-        for b in range(3):
-            part = 0.0
-            for i in range(2):
-                for j in range(2):
-                    part += d[i, a] * w[i, j] * d[j, b]
-            m[a, b] += weight * part
-            spread[a, b] += weight * weight * part
+        left, right = w[0, 0] * d[0, a] + w[0, 1] * d[1, a], w[1, 0] * d[0, a] + w[1, 1] * d[1, a]
+        for b in range(a, 3):
+            part = weight * (left * d[0, b] + right * d[1, b])
+            m[a, b] += part
+            spread[a, b] += weight * part
+            if b > a:
+                m[b, a] += part
+                spread[b, a] += weight * part
 
 
 @njit  # type: ignore[untyped-decorator]
