@@ -191,7 +191,8 @@ def numba_rates(jets: int, repeat: int) -> None:
             os.environ["ENGINE_KERNELS"] = before
     met = "met" if jets / thread >= 1e5 else "NOT met"
     print(
-        f"numba forward             {jets / thread / 1e3:6.0f} k fits/s by processor time (claim 100: {met}), both ways {jets / both / 1e3:.0f}"
+        f"numba forward             {jets / thread / 1e3:6.0f} k fits/s by processor time (claim 100: {met}), "
+        f"both ways {jets / both / 1e3:.0f}"
     )
 
 

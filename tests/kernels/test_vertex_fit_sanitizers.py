@@ -18,7 +18,12 @@ def test_no_byte_outside_the_arrays_is_touched(tmp_path: Path, repository: Path)
     program = tmp_path / "check_vertex_fit"
     # Packs of one level, scarcely optimised, without the checks of every member access: more takes minutes to build.
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off", "-fsanitize=address,undefined"]
-    flags += ["-fno-sanitize=null,object-size,alignment", "-fno-sanitize-recover=all", "-DENGINE_NO_CLONES", f"-I{kernels}"]
+    flags += [
+        "-fno-sanitize=null,object-size,alignment",
+        "-fno-sanitize-recover=all",
+        "-DENGINE_NO_CLONES",
+        f"-I{kernels}",
+    ]
     sources = [HERE / "check_vertex_fit.cpp", kernels / "vertex_fit" / "cpu.cpp", kernels / "extrapolate" / "cpu.cpp"]
     build = subprocess.run(
         ["g++", *flags, *map(str, sources), "-o", str(program)], capture_output=True, text=True, check=False
