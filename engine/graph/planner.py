@@ -200,6 +200,7 @@ class Planner:
             types = inputs_of(block, flow)
             if block.free_arguments and flow.arguments and flow.arguments[0] is not None:
                 block = replace(block, names=flow.arguments)  # type: ignore[type-var]
+            block = block.resolved(types)
             outcome = block.rule(types, self.conventions)
         except RuleError as error:
             self.complain(spec, place, error.message, error.parameter)
@@ -279,7 +280,9 @@ class Planner:
         first = self.shares.setdefault(name, (step.block, None, ()))[0]
         owner = self.shares[name][1] is None
         if first != step.block:
-            self.complain(spec, place, f"shares `{name}` with a block that has other parameters", "share")
+            here, there = step.block.describe, first.describe
+            what = f"an {there}, but is an {here} here" if here != there else "a block that has other parameters"
+            self.complain(spec, place, f"shares `{name}` with {what}", "share")
             return None
         chain = Chain((step,), step.outcome.outputs)
         if owner:

@@ -8,7 +8,7 @@ equal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from engine.graph.conventions import Conventions
 from engine.graph.types import Outcome, TensorType
@@ -51,6 +51,10 @@ class Block:
     def build(self, inputs: Types, conventions: Conventions) -> nn.Module:
         """The module: it takes and returns a list of (tensor, mask or None); `inputs` have passed the rule."""
         raise NotImplementedError
+
+    def resolved(self, inputs: Types) -> Self:
+        """The block with what it takes from its inputs where the spec leaves it out."""
+        return self
 
     @property
     def describe(self) -> str:

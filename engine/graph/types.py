@@ -19,12 +19,14 @@ class TensorType:
         names: the names of the features where they are known (inputs of the network); a feature of several columns
             has its name several times.
         broadcast: a row that the next block is to use for each object (`{broadcast: jet}`).
+        vocabulary: how many codes there are where the features are codes of a vocabulary, that of padding among them.
     """
 
     shape: tuple[int, ...]
     masked: bool = False
     names: tuple[str, ...] | None = field(default=None, compare=False)
     broadcast: bool = False
+    vocabulary: int | None = field(default=None, compare=False)
 
     @property
     def features(self) -> int:

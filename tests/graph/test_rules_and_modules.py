@@ -28,6 +28,8 @@ ROW = TensorType((6,))
 ROW_FOR_EACH = TensorType((6,), broadcast=True)
 PAIRS = TensorType((4, 4, 6), masked=True)
 WIDTH_ONE = TensorType((7, 1), masked=True)
+CODES = TensorType((7, 1), masked=True, vocabulary=9)
+ROW_CODES = TensorType((2,), vocabulary=5)
 
 ANY = [[OBJECTS], [FREE_OBJECTS], [ROW], [PAIRS]]
 ALONG = [[OBJECTS], [FREE_OBJECTS]]
@@ -44,7 +46,7 @@ GRIDS: dict[str, list[Grid]] = {
                  "padding": ["same", "valid"], "activation": [None, "relu"], "bias": [True, False], **MASK}, ALONG)],
     "lstm": [({"units": [4], "return_": ["last", "sequence"], **MASK}, ALONG)],
     "gru": [({"units": [4], "return_": ["last", "sequence"], **MASK}, ALONG)],
-    "embedding": [({"size": [3], "vocabulary": [10]}, ANY)],
+    "embedding": [({"size": [3], "vocabulary": [10]}, ANY), ({"size": [3]}, [[CODES], [ROW_CODES]])],
     "one_hot": [({"size": [4]}, ANY)],
     "batch_norm": [({"momentum": [None, 0.5], "epsilon": [None, 0.1], **MASK}, ANY)],
     "layer_norm": [({"epsilon": [None, 0.1]}, ANY)],

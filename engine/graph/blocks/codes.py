@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.graph.blocks.common import need_features
 from engine.graph.conventions import Conventions
 from engine.graph.registry import Block, Types, block
-from engine.graph.types import Outcome
+from engine.graph.types import Outcome, RuleError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,9 +20,12 @@ class Embedding(Block):
     """A vector of free numbers for each code. `share` is taken apart by the planner."""
 
     size: int
-    vocabulary: int
+    vocabulary: int | None = None
     share: str | None = None
     initialisation: str | None = None
+
+    def resolved(self, inputs: Types) -> Embedding:
+        return self if self.vocabulary is not None else replace(self, vocabulary=inputs[0].vocabulary)
 
     @property
     def describe(self) -> str:
@@ -30,12 +33,18 @@ class Embedding(Block):
 
     def rule(self, inputs: Types, conventions: Conventions) -> Outcome:
         need_features(inputs[0])
-        return Outcome((inputs[0].with_features(inputs[0].features * self.size),), self.vocabulary * self.size)
+        rows, codes = self.resolved(inputs).vocabulary, inputs[0].vocabulary
+        if rows is None:
+            raise RuleError("needs `vocabulary`, the number of codes: its input has no vocabulary to take it from")
+        if codes is not None and rows < codes:
+            raise RuleError(f"has {rows} vectors for an input with {codes} codes; leave `vocabulary` out", "vocabulary")
+        return Outcome((inputs[0].with_features(inputs[0].features * self.size),), rows * self.size)
 
     def build(self, inputs: Types, conventions: Conventions) -> nn.Module:
         from engine.graph.modules.embedding import Embedding as Module
 
-        return Module(self.vocabulary, self.size, self.initialisation or conventions.embedding)
+        rows = self.resolved(inputs).vocabulary or 1  # the rule has seen that there is one
+        return Module(rows, self.size, self.initialisation or conventions.embedding)
 
 
 @block("one_hot")

@@ -113,7 +113,8 @@ class Select(Block):
         value = inputs[0]
         positions = self.positions(value)
         names = tuple(value.names[i] for i in positions) if value.names else None
-        return Outcome((TensorType((*value.objects, len(positions)), value.masked, names),))
+        shape = (*value.objects, len(positions))
+        return Outcome((TensorType(shape, value.masked, names, vocabulary=value.vocabulary),))
 
     def build(self, inputs: Types, conventions: Conventions) -> nn.Module:
         from engine.graph.modules.shaping import Select as Module
