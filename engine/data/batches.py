@@ -25,7 +25,8 @@ class Batch:
     Attributes:
         inputs: float32, (B, keep, W) for objects, 0 where there is none, or (B, W) for the row itself.
         masks: for inputs of objects, bool (B, keep): True for an object.
-        targets: (B,), int64 class numbers (-1: the row has none) or float32 values.
+        targets: int64 class numbers (-1: absent) or float32 values (NaN: absent); of rows (B,) or, for vectors, (B, n);
+            of the objects of an input (B, keep) or (B, keep, n); of their pairs (B, keep, keep). Padding is absent.
         weights: (B,), float32; `weight` and the weights derived from it.
         rows: position of each row among the rows that the batches are made of, int64, shape (B,).
     """

@@ -15,7 +15,7 @@ from engine.data.ledger import LedgerEntry
 from engine.data.shards import Receipt, ShardInfo, write_text
 from engine.errors import DataError
 from engine.spec.layouts import base_or_name
-from engine.spec.sections.data import DataSpec, InputSpec
+from engine.spec.sections.data import DataSpec, InputSpec, TargetSpec
 
 NAME = "manifest.json"
 SHARDS = "shards"
@@ -28,7 +28,7 @@ def build_manifest(data: DataSpec, fingerprint: str, receipts: Sequence[Receipt]
         "version": VERSION,
         "fingerprint": fingerprint,
         "inputs": {name: _input(data, spec) for name, spec in data.inputs.items()},
-        "targets": {name: {"classes": list(spec.classes) or None} for name, spec in data.targets.items()},
+        "targets": {name: _target(spec) for name, spec in data.targets.items()},
         "columns": {name: _common_type(name, [shard for _, shard in shards]) for name in data.columns},
         "samples": {
             name: {
@@ -74,6 +74,16 @@ def _input(data: DataSpec, spec: InputSpec) -> dict[str, Any]:
         "features": list(spec.features),
         "units": [_unit(data, spec, name) for name in spec.features],
         "dtype": spec.dtype,
+    }
+
+
+def _target(spec: TargetSpec) -> dict[str, Any]:
+    return {
+        "classes": list(spec.classes) or None,
+        "kind": spec.kind,
+        "of": spec.input,
+        "components": list(spec.components),
+        "unit": spec.unit,
     }
 
 

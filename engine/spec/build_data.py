@@ -21,6 +21,8 @@ from engine.spec.sections import (
     SelectionSpec,
     SplitSpec,
     TargetSpec,
+    TextSpec,
+    VocabularySpec,
     WeightSpec,
 )
 
@@ -28,6 +30,7 @@ Plain = Mapping[str, Any]
 
 COLLECTION_KEYS = ("owner", "slots", "exists")
 DEFAULT_LAYOUT = "default"
+TOKEN = "token"  # name of the feature of a text
 
 
 def build_data(raw: dict[str, Any]) -> DataSpec:
@@ -115,16 +118,19 @@ def _sample(name: str, value: Plain, path: Path) -> SampleSpec:
 
 
 def _input(name: str, value: Plain, path: Path) -> InputSpec:
+    text = None if value["text"] is None else TextSpec(value["text"], value["split"] or " ")
+    features = {k: _feature(k, v, (*path, "features", k)) for k, v in value["features"].items()}
     return InputSpec(
         name=name,
-        of=value["of"],
+        of=value["of"] or (text.field.partition(".")[0] if text is not None else ""),
         order=_optional(value["order"]),
         keep=value["keep"],
         where=_optional(value["where"]),
         relative_to=value["relative_to"],
         dtype=value["dtype"],
-        features={k: _feature(k, v, (*path, "features", k)) for k, v in value["features"].items()},
+        features=features if text is None else {TOKEN: _token(value, path)},
         path=path,
+        text=text,
     )
 
 
@@ -145,7 +151,22 @@ def _feature(name: str, value: Plain, path: Path) -> FeatureSpec:
         one_hot=_one_hot(value["one_hot"]),
         fill=float(value["fill"]),
         path=path,
+        vocabulary=_vocabulary(value),
     )
+
+
+def _token(value: Plain, path: Path) -> FeatureSpec:
+    """The feature of the tokens of a text."""
+    given = {"vocabulary": value["vocabulary"] or [], "unknown": value["unknown"]}
+    return _feature(TOKEN, complete(given, "data.json#/$defs/feature"), path)
+
+
+def _vocabulary(value: Plain) -> VocabularySpec | None:
+    """The tokens as texts; the file that they come from has been read before."""
+    tokens = value["vocabulary"]
+    if tokens is None:
+        return None
+    return VocabularySpec(tuple(map(str, tokens)), value["unknown"] or "pad")
 
 
 def _one_hot(value: Any) -> tuple[float, ...] | None:
@@ -156,15 +177,28 @@ def _one_hot(value: Any) -> tuple[float, ...] | None:
 
 
 def _target(name: str, value: Plain, path: Path) -> TargetSpec:
-    classes = value["classes"]
-    values = dict.fromkeys(classes) if isinstance(classes, list) else {k: float(v) for k, v in classes.items()}
-    return TargetSpec(name, values, _optional(value["expression"]), path)
+    classes, given = value["classes"], value["expression"]
+    components = {str(i): each for i, each in enumerate(given)} if isinstance(given, list) else given
+    vector = isinstance(components, dict)
+    expressions = components.values() if vector else () if given is None else (given,)
+    return TargetSpec(
+        name=name,
+        classes=dict.fromkeys(classes) if isinstance(classes, list) else {k: float(v) for k, v in classes.items()},
+        expressions=tuple(parse(each) for each in expressions),
+        components=tuple(components) if vector else (),
+        valid=_optional(value["valid"]),
+        unit=value["unit"],
+        of=value["of"],
+        pairs=value["pairs"],
+        path=path,
+    )
 
 
 def _weight(name: str, value: Plain, path: Path) -> WeightSpec:
     return WeightSpec(
         name=name,
         of=value["of"],
+        expression=_optional(value["expression"]),
         samples=tuple(value["samples"]),
         balance=value["balance"],
         reweight=value["reweight"],

@@ -38,7 +38,9 @@ Conditions and formulas are a small language of their own, nothing of Python is 
 | `exists` and `expression` of a collection | branches of the file; `{{i}}` in a name is the number of the slot |
 | `where` of a selection | fields of the objects |
 | `order`, `where`, features of an input | fields of the objects, and all names of the row |
-| `columns`, `weight` of a sample, `expression` of a target | names of the row |
+| `columns`, `weight` of a sample, `expression` of a weight, targets | names of the row |
+| targets `of` an input | as features of that input |
+| targets of `pairs` | `left.pt` and `right.pt`, fields of the two objects, and names of the row |
 | `minimize` of an update | losses, with `+ - * /` and numbers alone |
 
 Names of the row: `jets.pt` (a field of the row's own object), `event.run` (of a collection with one value an entry),
@@ -76,7 +78,7 @@ def _expressions() -> str:
 def _arity(function: Function) -> str:
     least, most = function.arity
     count = f"{least}" if least == most else f"{least} or more"
-    return f"{count}, of each object" if function.is_reduction else count
+    return f"{count}, of each object" if function.of_objects else count
 
 
 def _sections() -> Iterator[tuple[str, Fragment]]:

@@ -12,11 +12,18 @@ class Function(NamedTuple):
         arity: smallest and largest number of values it takes; None for no upper limit.
         meaning: one line for the manual.
         is_reduction: whether it makes one value a row of the values of the row's objects.
+        is_ranking: whether it makes a value an object that depends on the other objects of the row.
     """
 
     arity: tuple[int, int | None]
     meaning: str
     is_reduction: bool = False
+    is_ranking: bool = False
+
+    @property
+    def of_objects(self) -> bool:
+        """Whether it acts on the objects of a row together, so that it needs values of objects."""
+        return self.is_reduction or self.is_ranking
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -53,4 +60,5 @@ FUNCTIONS: dict[str, Function] = {
     "all": Function((1, 1), "true where the value is true for all objects of the row", True),
     "maximum": Function((1, 1), "largest value among the objects of the row; 0 without objects", True),
     "minimum": Function((1, 1), "smallest value among the objects of the row; 0 without objects", True),
+    "rank": Function((1, 1), "place of the object in ascending order of the value, from 0; NaN last", False, True),
 }

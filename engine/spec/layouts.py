@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 SLOT = "{i}"
 """What stands for the number of the slot in the branch names of a wide table."""
 
+PAIR = ("left", "right")
+"""What the two objects of a pair are called in expressions: `left.pt`."""
+
 
 def base_of(layout: LayoutSpec, name: str) -> str | None:
     """The collection that a collection or (nested) selection takes its objects from; None if there is none."""

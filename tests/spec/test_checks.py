@@ -142,7 +142,7 @@ def test_what_fits_is_accepted(tell, change: tuple[str, str]) -> None:  # type: 
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        ("{}", "`own` changes nothing: write `balance` or `reweight`"),
+        ("{}", "`own` changes nothing: write `expression`, `balance` or `reweight`"),
         ("{balance: labl}", "there is no target `labl`; did you mean `label`?"),
         ("{balance: label, to: sinal}", "there is no class `sinal`; did you mean `signal`?"),
         ("{balance: label, of: own}", "the weight `own` starts from itself"),

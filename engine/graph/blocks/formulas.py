@@ -52,6 +52,8 @@ class Formula(Block):
         if not self.parsed.names:
             raise RuleError(f"has a formula without an input; `{self.formula}` needs {' or '.join(names)}", "formula")
         for function in sorted(self.parsed.functions):
+            if FUNCTIONS[function].is_ranking:
+                raise RuleError(f"works number by number; `{function}` is for features of the data", "formula")
             if FUNCTIONS[function].is_reduction:
                 raise RuleError(
                     f"works number by number and cannot reduce objects with `{function}`; use a pool", "formula"

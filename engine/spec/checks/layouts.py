@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from engine.errors import Mistake
 from engine.spec.checks.names import check_plain_names, objects, unknown
-from engine.spec.layouts import SLOT, base_of
+from engine.spec.layouts import PAIR, SLOT, base_of
 from engine.spec.sections import CollectionSpec, DataSpec, FieldSpec, LayoutSpec, SelectionSpec
 
-RESERVED = ("constants", "matched")
+RESERVED = ("constants", "matched", *PAIR)
 
 
 def check_layouts(data: DataSpec) -> Iterator[Mistake]:

@@ -78,7 +78,7 @@ def check_row_expression(
     for name in sorted(expression.names):
         if own is not None and name in own:
             continue
-        message = _row_name(name, view, name in bare, own)
+        message = row_name(name, view, name in bare, own)
         if message is not None:
             yield Mistake(path, message, expression.offsets.get(name, 0))
 
@@ -110,7 +110,7 @@ def parts(node: Node) -> Iterator[Node]:
         yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Node))
 
 
-def _row_name(name: str, view: View, bare: bool, own: Mapping[str, FieldSpec] | None) -> str | None:
+def row_name(name: str, view: View, bare: bool, own: Mapping[str, FieldSpec] | None) -> str | None:
     """What is wrong with a name in an expression of a row; None when nothing is."""
     prefix, dot, field = name.partition(".")
     if dot and prefix == "constants":

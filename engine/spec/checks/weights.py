@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from engine.errors import Mistake
-from engine.spec.checks.names import unknown
+from engine.spec.checks.names import check_row_expression, unknown, views
+from engine.spec.checks.targets import of_rows
 from engine.spec.sections import DataSpec, WeightSpec
 
 OWN = "weight"
@@ -60,22 +61,25 @@ def _is_circular(weight: WeightSpec, data: DataSpec) -> bool:
 
 
 def _factors(weight: WeightSpec, data: DataSpec) -> Iterator[Mistake]:
-    """Balancing and re-weighting."""
-    if weight.balance is None and weight.reweight is None:
-        yield Mistake(weight.path, f"`{weight.name}` changes nothing: write `balance` or `reweight`")
+    """The expression, balancing and re-weighting."""
+    for view in views(data):
+        yield from check_row_expression(weight.expression, (*weight.path, "expression"), view)
+    if weight.balance is None and weight.reweight is None and weight.expression is None:
+        message = f"`{weight.name}` changes nothing: write `expression`, `balance` or `reweight`"
+        yield Mistake(weight.path, message)
     if weight.balance is not None:
         target = data.targets.get(weight.balance)
         if target is None:
             yield unknown("target", weight.balance, data.targets, (*weight.path, "balance"))
-        elif not target.classes:
-            yield Mistake((*weight.path, "balance"), f"`{weight.balance}` has no classes that could be balanced")
+        elif not target.classes or target.kind != "row":
+            yield Mistake((*weight.path, "balance"), f"`{weight.balance}` has no classes of rows to be balanced")
     yield from _classes(weight, data)
     yield from _bins(weight, data)
 
 
 def _classes(weight: WeightSpec, data: DataSpec) -> Iterator[Mistake]:
     balanced = data.targets.get(weight.balance) if weight.balance is not None else None
-    targets = [balanced] if balanced is not None else list(data.targets.values())
+    targets = [balanced] if balanced is not None else of_rows(data)
     classes = [name for target in targets for name in target.classes]
     flat = ["flat"] if weight.reweight is not None else []
     if weight.to is not None and weight.to not in [*classes, *flat]:
