@@ -29,7 +29,8 @@ def input_types(data: DataSpec) -> dict[str, TensorType]:
     for name, spec in data.inputs.items():
         names = tuple(feature.name for feature in spec.features.values() for _ in range(len(feature.one_hot or (1,))))
         shape = (spec.width,) if spec.keep is None else (spec.keep, spec.width)
-        types[name] = TensorType(shape, masked=spec.keep is not None, names=names)
+        codes = spec.vocabulary.size if spec.vocabulary is not None else None
+        types[name] = TensorType(shape, masked=spec.keep is not None, names=names, vocabulary=codes)
     return types
 
 

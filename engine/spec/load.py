@@ -27,7 +27,7 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
     Raises:
         SpecError: all mistakes that can be seen without the data, in the order of the file.
     """
-    return _experiment(load_document(path, overrides))
+    return _experiment(load_document(path, overrides), Path(path).parent)
 
 
 def load_document(path: Path | str, overrides: Sequence[str] = ()) -> Document:
@@ -47,7 +47,7 @@ def load_text(
     Raises:
         SpecError: as `load_experiment`.
     """
-    return _experiment(_document(read_text(text, name, Path(beside)), name, overrides))
+    return _experiment(_document(read_text(text, name, Path(beside)), name, overrides), Path(beside))
 
 
 def _document(root: Node, file: str, overrides: Sequence[str]) -> Document:
@@ -59,12 +59,14 @@ def _document(root: Node, file: str, overrides: Sequence[str]) -> Document:
     return document
 
 
-def _experiment(document: Document) -> Experiment:
+def _experiment(document: Document, beside: Path) -> Experiment:
     from engine.spec.build import build_experiment
     from engine.spec.checks.experiment import check_experiment
+    from engine.spec.vocabularies import put_in
 
+    mistakes = put_in(document, beside)
     experiment = build_experiment(document)
-    mistakes = check_experiment(experiment)
+    mistakes += check_experiment(experiment)
     if mistakes:
         raise document.error(mistakes)
     return experiment

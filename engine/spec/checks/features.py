@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.errors import Mistake
 from engine.spec.checks.names import View, check_row_expression, objects, unknown, views
+from engine.spec.checks.vocabularies import check_vocabularies
 from engine.spec.layouts import base_of
 from engine.spec.sections import CollectionSpec, DataSpec, FeatureSpec, InputSpec
 from engine.spec.suggest import hint
@@ -16,8 +17,9 @@ LARGEST = 3.4028234663852886e38
 
 def check_inputs(data: DataSpec) -> Iterator[Mistake]:
     """Mistakes of the inputs, for every kind of row that has to give them."""
+    yield from check_vocabularies(data, views(data))
     for spec in data.inputs.values():
-        for view in views(data):
+        for view in views(data) if spec.text is None and spec.of else ():
             yield from _input(spec, view)
         for feature in spec.features.values():
             yield from _transforms(feature)

@@ -14,12 +14,15 @@ from engine.spec.sections.data import (
     SelectionSpec,
     SplitSpec,
     TargetSpec,
+    TextSpec,
+    VocabularySpec,
     WeightSpec,
 )
 from engine.spec.sections.model import BlockParameter, BlockSpec, LayerSpec, ModelSpec, NodeSpec, SourceSpec
 from engine.spec.sections.results import EvaluationSpec
 from engine.spec.sections.training import (
     EarlyStoppingSpec,
+    LoadSpec,
     LossSpec,
     MonitorSpec,
     StreamSpec,
@@ -40,6 +43,7 @@ __all__ = [
     "InputSpec",
     "LayerSpec",
     "LayoutSpec",
+    "LoadSpec",
     "LossSpec",
     "ModelSpec",
     "MonitorSpec",
@@ -52,7 +56,9 @@ __all__ = [
     "SplitSpec",
     "StreamSpec",
     "TargetSpec",
+    "TextSpec",
     "TrainingSpec",
     "UpdateSpec",
+    "VocabularySpec",
     "WeightSpec",
 ]
