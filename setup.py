@@ -173,6 +173,7 @@ setup(
         "fsspec>=2024.2",
     ],
     extras_require={
+        "simulate": ["pythia8mc>=8.317,<8.318"],  # the newest with wheels; later ones have to be compiled
         "dev": [
             "pybind11>=2.13",  # the tests of the packaging build without isolation
             "setuptools>=77",

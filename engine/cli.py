@@ -170,14 +170,21 @@ def predict(run_directory: Path, files: tuple[str, ...], output: Path, device: s
 @main.command()
 @click.argument("kind")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory of the files.")
-@click.option("--events", type=click.IntRange(1), default=3000, show_default=True, help="Events of each kind.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--events", type=click.IntRange(1), default=3000, show_default=True, help="Of each sort of file or jet.")
+@click.option("--generator", default=None, help="What makes the events; by default a toy that needs nothing.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @WORKERS
-def simulate(kind: str, output: Path, events: int, seed: int, workers: int | None) -> None:
-    """Write stand-in files in the layout of an experiment, for whoever has no data at hand."""
+def simulate(kind: str, output: Path, events: int, generator: str | None, seed: int, workers: int | None) -> None:
+    """Write stand-in files in the layout of an experiment, for whoever has no data at hand.
+
+    \b
+    calratio  displaced jets, in six sorts of files with --events events each
+    ndive     light, c and b jets with tracks and vertices, --events jets of each flavour;
+              --generator pythia makes them with Pythia 8: pip install 'engine[simulate]'
+    """
     from engine import pipeline
 
-    for path in pipeline.simulate(kind, output, events, seed, workers):
+    for path in pipeline.simulate(kind, output, events, generator, seed, workers):
         click.echo(path)
 
 

@@ -117,12 +117,12 @@ def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: 
     return Outcome(summary.text, SKIPPED if summary.skipped else 0)
 
 
-def simulate(kind: str, output: Path, events: int, seed: int, workers: int | None) -> list[Path]:
+def simulate(kind: str, output: Path, events: int, generator: str | None, seed: int, workers: int | None) -> list[Path]:
     """Write stand-in files of an experiment."""
     from engine.simulate.kinds import simulator
 
     with Progress() as progress:
-        return simulator(kind)(output, events, seed, workers or available_processors(), progress)
+        return simulator(kind, generator)(output, events, seed, workers or available_processors(), progress)
 
 
 def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:

@@ -94,12 +94,12 @@ def make_toys(
     rho = FIELD_CONSTANT * field / pt * rng.choice([-1.0, 1.0], size=(jets, tracks))
     momenta = np.stack([azimuth[:, None] + radius * np.cos(turn), theta, rho], axis=-1)
     true = perigee_of(vertex[:, None, :], momenta)
-    sigma = _errors(pt, theta, rho)
+    sigma = measurement_errors(pt, theta, rho)
     return Toys(true + sigma * rng.normal(size=sigma.shape), sigma**2, vertex, true, momenta)
 
 
-def _errors(pt: Array, theta: Array, rho: Array) -> Array:
-    """Standard deviations of d0, z0, phi, theta, rho."""
+def measurement_errors(pt: Array, theta: Array, rho: Array) -> Array:
+    """Standard deviations (..., 5) of d0, z0, phi, theta, rho: those of a silicon tracker, at this momentum (GeV)."""
     scattering = 1 / (pt * np.sqrt(np.sin(theta)))
     return np.stack(
         [
