@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import Path
 from engine.spec.expressions import Expression
-from engine.spec.layouts import SLOT, base_of
-from engine.spec.sections.data import DataSpec, FieldSpec, InputSpec, LayoutSpec, RowsSpec, SampleSpec
+from engine.spec.layouts import PAIR, SLOT, base_of
+from engine.spec.sections.data import DataSpec, FieldSpec, InputSpec, LayoutSpec, RowsSpec, SampleSpec, TargetSpec
+
+Holds = Literal["numbers", "text", "either"]
+"""What the values of a branch must be; "either" is for the feature of a vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class NeededBranch:
         role: what it is for.
         optional: the field has a default, so the file may lack the branch.
         path: where the spec asks for it.
+        holds: what it is used as.
     """
 
     branch: str
@@ -31,6 +35,7 @@ class NeededBranch:
     role: Literal["field", "owner", "exists"]
     optional: bool
     path: Path
+    holds: Holds = "numbers"
 
 
 def needed_fields(
@@ -48,6 +53,11 @@ def needed_fields(
         collection -> its used fields in declared order. A collection that is used only for the number of its objects
         has its first field here.
     """
+    return _usage(data, layout, rows, sample).result()
+
+
+def _usage(data: DataSpec, layout: LayoutSpec, rows: RowsSpec, sample: SampleSpec | None) -> _Usage:
+    """Everything that a sample uses."""
     usage = _Usage(layout, rows)
     usage.add_rows()
     for expression in data.columns.values():
@@ -56,11 +66,13 @@ def needed_fields(
         usage.add_input(network_input)
     if sample is not None:
         for target in data.targets.values():
-            usage.add_expression(target.expression)
+            usage.add_target(target, data.inputs)
+        for weight in data.weights.values():
+            usage.add_expression(weight.expression)
         usage.add_expression(sample.weight)
         if sample.weight is None:
             usage.add_field("event", "weight")
-    return usage.result()
+    return usage
 
 
 def needed_branches(
@@ -68,15 +80,16 @@ def needed_branches(
 ) -> list[NeededBranch]:
     """Branches to read for a sample (arguments as in `needed_fields`), each once; required before optional uses."""
     needed: dict[str, NeededBranch] = {}
-    for name, fields in needed_fields(data, layout, rows, sample).items():
-        for branch in _branches_of(layout, name, fields):
+    usage = _usage(data, layout, rows, sample)
+    for name, fields in usage.result().items():
+        for branch in _branches_of(layout, name, fields, usage):
             known = needed.get(branch.branch)
             if known is None or (known.optional and not branch.optional):
                 needed[branch.branch] = branch
     return list(needed.values())
 
 
-def _branches_of(layout: LayoutSpec, name: str, fields: Iterable[str]) -> Iterable[NeededBranch]:
+def _branches_of(layout: LayoutSpec, name: str, fields: Iterable[str], usage: _Usage) -> Iterable[NeededBranch]:
     """Branches of the given fields of a collection, and its owner and `exists` branches."""
     collection = layout.collections[name]
     slots = collection.slots
@@ -88,7 +101,8 @@ def _branches_of(layout: LayoutSpec, name: str, fields: Iterable[str]) -> Iterab
     for field_name in fields:
         field = collection.fields[field_name]
         for branch in _slotted(source_branches(field), slots):
-            yield NeededBranch(branch, name, field_name, "field", field.default is not None, field.path)
+            holds = usage.holds(name, field_name) if field.expression is None else "numbers"
+            yield NeededBranch(branch, name, field_name, "field", field.default is not None, field.path, holds)
 
 
 def source_branches(field: FieldSpec) -> list[str]:
@@ -114,6 +128,7 @@ class _Usage:
         self._layout = layout
         self._rows = rows
         self._fields: dict[str, set[str]] = {}
+        self._holds: dict[tuple[str, str], set[Holds]] = {}
         self._selections: set[str] = set()
 
     def add_rows(self) -> None:
@@ -137,13 +152,18 @@ class _Usage:
             self.add_expression(selection.where, own=base)
             name = selection.of
 
-    def add_field(self, name: str, field: str) -> None:
+    def add_field(self, name: str, field: str, holds: Holds = "numbers") -> None:
         """A field of a collection or selection; a name that the layout has not got is somebody else's mistake."""
         base = base_of(self._layout, name)
         if base is None or field not in self._layout.collections[base].fields:
             return
         self.add_objects(name)
         self._fields[base].add(field)
+        self._holds.setdefault((base, field), set()).add(holds)
+
+    def _has(self, own: str, field: str) -> bool:
+        base = base_of(self._layout, own)
+        return base is not None and field in self._layout.collections[base].fields
 
     def add_expression(self, expression: Expression | None, own: str | None = None) -> None:
         """Every name of an expression; plain names are fields of the collection `own`."""
@@ -152,7 +172,7 @@ class _Usage:
         for name in expression.names:
             prefix, dot, field = name.partition(".")
             if not dot:
-                if own is not None:
+                if own is not None and self._has(own, name):
                     self.add_field(own, name)
                 else:
                     self.add_objects(name)
@@ -164,6 +184,9 @@ class _Usage:
     def add_input(self, network_input: InputSpec) -> None:
         """The features of an input and everything that chooses, orders or shifts its objects."""
         own = network_input.of
+        if network_input.text is not None:
+            self.add_field(own, network_input.text.field.partition(".")[2], "text")
+            return
         self.add_objects(own)
         self.add_expression(network_input.order, own)
         self.add_expression(network_input.where, own)
@@ -175,7 +198,17 @@ class _Usage:
             for name in feature.fraction_of:
                 self.add_field(own, name)
             if feature.expression is None:
-                self.add_field(own, feature.name)
+                self.add_field(own, feature.name, "numbers" if feature.vocabulary is None else "either")
+
+    def add_target(self, target: TargetSpec, inputs: Mapping[str, InputSpec]) -> None:
+        """The expressions of a target; plain names are fields of the objects of its input, as are those of a pair."""
+        own = inputs[target.input].of if target.input is not None else None
+        for expression in (*target.expressions, target.valid):
+            self.add_expression(expression, own)
+            for name in expression.names if expression is not None and target.kind == "pairs" else ():
+                side, _, field = name.partition(".")
+                if side in PAIR and own is not None:
+                    self.add_field(own, field)
 
     def add_angles(self, own: str, network_input: InputSpec) -> None:
         """eta and phi of the objects and, where they are taken relative to the row, of the rows' collection."""
@@ -183,6 +216,11 @@ class _Usage:
         for name in names:
             self.add_field(name, "eta")
             self.add_field(name, "phi")
+
+    def holds(self, collection: str, field: str) -> Holds:
+        """What all who use a field need."""
+        kinds = self._holds.get((collection, field), set()) - {"either"} or {"either"}
+        return "numbers" if "numbers" in kinds else kinds.pop()
 
     def result(self) -> dict[str, tuple[str, ...]]:
         """Used collections in the layout's order, fields in declared order, never without a field."""

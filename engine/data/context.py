@@ -79,6 +79,19 @@ class RowContext:
         array, grouping = self._find(expression.root.name)
         return array if grouping is None else None
 
+    def text(self, name: str) -> Array:
+        """A text field of the row, shape (rows,).
+
+        Raises:
+            DataError: there is no such name, it stands for numbers, or a row has several.
+        """
+        array, grouping = self._find(name)
+        if grouping is not None:
+            raise DataError(f"a row has several {name}, where one text is needed")
+        if array.dtype.kind in "biuf":
+            raise DataError(f"{name} holds numbers where text is needed")
+        return array
+
     def members(self, name: str) -> Members:
         """The objects of a collection that belong to each row."""
         if name not in self._members:

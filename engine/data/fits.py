@@ -76,6 +76,8 @@ def feature_transform(spec: FeatureSpec, statistics: Statistics | None) -> Featu
         statistics: of the training split's values after `absolute`, `log1p` and a fixed `clip`; None where nothing is
             fitted. Without any value, or with all values the same, nothing is divided by their spread.
     """
+    if spec.vocabulary is not None:
+        return FeatureTransform()
     if spec.one_hot is not None:
         return FeatureTransform(one_hot=spec.one_hot, fill=spec.fill)
     low, high = _limits(spec, statistics)

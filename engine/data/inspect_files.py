@@ -127,8 +127,9 @@ def _compare(needed: Sequence[NeededBranch], layout: LayoutSpec, reader: Reader)
         if not info.readable:
             kind = info.dtype.removeprefix("unknown: ")
             yield branch.path, f"branch '{info.name}' is of a type that cannot be read ({kind})"
-        elif not info.numeric:
-            yield branch.path, f"branch '{info.name}' holds text, but {_user(branch)} needs numbers"
+        elif branch.holds != "either" and info.numeric != (branch.holds == "numbers"):
+            found = "numbers" if info.numeric else "text"
+            yield branch.path, f"branch '{info.name}' holds {found}, but {_user(branch)} needs {branch.holds}"
     present = [branch for branch in needed if branch.branch in known and known[branch.branch].readable]
     for name in layout.collections:
         yield from _nesting([branch for branch in present if branch.collection == name], layout, reader)

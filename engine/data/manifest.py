@@ -13,9 +13,10 @@ from engine.data.fingerprint import VERSION
 from engine.data.inputs import is_row_input
 from engine.data.ledger import LedgerEntry
 from engine.data.shards import Receipt, ShardInfo, write_text
+from engine.data.targets import stored_type
 from engine.errors import DataError
 from engine.spec.layouts import base_or_name
-from engine.spec.sections.data import DataSpec, InputSpec, TargetSpec
+from engine.spec.sections.data import DataSpec, FeatureSpec, InputSpec, TargetSpec
 
 NAME = "manifest.json"
 SHARDS = "shards"
@@ -74,6 +75,7 @@ def _input(data: DataSpec, spec: InputSpec) -> dict[str, Any]:
         "features": list(spec.features),
         "units": [_unit(data, spec, name) for name in spec.features],
         "dtype": spec.dtype,
+        "vocabularies": {name: vocabulary(each) for name, each in spec.features.items() if each.vocabulary is not None},
     }
 
 
@@ -84,7 +86,14 @@ def _target(spec: TargetSpec) -> dict[str, Any]:
         "of": spec.input,
         "components": list(spec.components),
         "unit": spec.unit,
+        "dtype": stored_type(spec),
     }
+
+
+def vocabulary(feature: FeatureSpec) -> dict[str, Any]:
+    """What the codes of a feature stand for: 0 is padding, 1 .. n the tokens in their order."""
+    spec = feature.vocabulary
+    return {} if spec is None else {"tokens": list(spec.tokens), "unknown": spec.unknown}
 
 
 def _unit(data: DataSpec, spec: InputSpec, feature: str) -> str | None:

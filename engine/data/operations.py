@@ -35,6 +35,11 @@ def is_in(value: Any, choices: tuple[Any, ...]) -> Any:
     return functools.reduce(np.logical_or, found, np.zeros(np.shape(value), dtype=bool))
 
 
+def bit(value: Any, number: Any) -> Any:
+    """1 where this bit (0 is the lowest) of a whole number is set, else 0; exact up to 2**53."""
+    return np.floor(np.divide(value, np.exp2(number))) % 2
+
+
 def _smallest(*values: Any) -> Any:
     return functools.reduce(np.minimum, values)
 
@@ -67,6 +72,7 @@ NUMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": np.floor,
     "round": np.rint,
     "is_finite": np.isfinite,
+    "bit": bit,
     "delta_phi": delta_phi,
     "delta_r": delta_r,
     "and": np.logical_and,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from engine.data.arrow import as_numpy
 from engine.data.columns import Array
 from engine.data.ledger import LedgerEntry
 from engine.data.manifest import read_manifest
@@ -35,6 +36,7 @@ class Segment:
             (objects, features); for the row itself: None and values of shape (rows, features).
         path: the shard.
         address: where byte 0 of the mapped shard lies, so that `pread` can fetch what a view shows.
+        targets: the same of targets of objects and pairs, values of shape (objects, numbers).
     """
 
     sample: str
@@ -43,10 +45,22 @@ class Segment:
     _batch: pa.RecordBatch = field(repr=False)
     path: Path | None = None
     address: int = 0
+    targets: dict[str, tuple[Array | None, Array]] = field(default_factory=dict)
+
+    @property
+    def pieces(self) -> dict[str, tuple[Array | None, Array]]:
+        """Inputs and targets of objects under one roof; a target is called `target:<name>`."""
+        return {**self.inputs, **{f"target:{name}": piece for name, piece in self.targets.items()}}
 
     def column(self, name: str) -> Array:
-        """A column of the file (`weight`, `split`, `target:<name>`, `column:<name>`), shape (rows,)."""
-        return as_numpy(self._batch.column(name))
+        """A column of the file (`weight`, `split`, `target:<name>`, `column:<name>`), shape (rows,).
+
+        For a target that is a vector the shape is (rows, components).
+        """
+        column = self._batch.column(name)
+        if not pa.types.is_fixed_size_list(column.type):
+            return as_numpy(column)
+        return as_numpy(column.values).reshape(-1, column.type.list_size)
 
 
 @dataclass(frozen=True)
@@ -109,17 +123,47 @@ class PreparedDataset:
         segment = np.repeat(np.arange(len(found), dtype=np.int32), counts)
         return RowIndex(segment, np.concatenate([np.zeros(0, np.int64), *found]))
 
+    @property
+    def listed_targets(self) -> list[str]:
+        """Names of the targets that have a value for each object or pair, not one a row."""
+        return [name for name, facts in self.manifest["targets"].items() if facts["kind"] != "row"]
+
     def read(self, names: Sequence[str], rows: RowIndex) -> dict[str, Array]:
-        """Columns of the given rows, each of shape (rows,).
+        """Columns of the given rows, each of shape (rows,), or (rows, components) for a target that is a vector.
 
         Args:
             names: `weight`, `weight:<derived weight>`, `target:<name>`, `column:<name>`.
             rows: in any order.
 
         Raises:
-            DataError: there is no such column.
+            DataError: there is no such column, or it has a value for each object (see `read_objects`).
         """
         return {name: self._read_one(name, rows) for name in names}
+
+    def read_objects(self, name: str, rows: RowIndex) -> Array:
+        """A target of objects or pairs, padded as in a batch, in memory of its own.
+
+        Args:
+            name: `target:<name>`.
+            rows: in any order.
+
+        Returns:
+            int64 class index (-1: absent) or float32 (NaN: absent), shape (rows, keep), (rows, keep, components) or,
+            for pairs, (rows, keep, keep).
+
+        Raises:
+            DataError: there is no such target.
+        """
+        from engine.data.gathers import target_gather
+
+        target = name.removeprefix("target:")
+        if target not in self.listed_targets:
+            raise DataError(
+                f"{self.path} has no target '{target}' of objects or pairs; it has "
+                f"{', '.join(self.listed_targets) or 'none'}"
+            )
+        gather = target_gather(self, target, [segment.pieces for segment in self.segments])
+        return gather(rows.segment, rows.row)
 
     def transforms(self, input_name: str) -> list[FeatureTransform]:
         """The fitted transforms of an input's features, in their order."""
@@ -174,10 +218,11 @@ class PreparedDataset:
             Segment(
                 shard["sample"],
                 batch.num_rows,
-                {name: _views(batch, name) for name in self.manifest["inputs"]},
+                {name: _views(batch, f"input:{name}") for name in self.manifest["inputs"]},
                 batch,
                 path,
                 address,
+                {name: _views(batch, f"target:{name}") for name in self.listed_targets},
             )
             for batch in batches
         ]
@@ -188,18 +233,28 @@ class PreparedDataset:
         kind, _, column = name.partition(":")
         if name != "weight" and column not in self.manifest[f"{kind}s"]:
             raise DataError(f"{self.path} has no {kind} '{column}'; it has {', '.join(self.manifest[f'{kind}s'])}")
-        return self._gather(rows, self._type(kind, column), lambda segment: segment.column(name))
+        if kind == "target" and column in self.listed_targets:
+            raise DataError(f"the target '{column}' has a value for each of the row's objects; `read_objects` gives it")
+        return self._gather(rows, self._type(kind, column), lambda segment: segment.column(name), self._width(name))
+
+    def _width(self, name: str) -> tuple[int, ...]:
+        """(components,) for a target that is a vector, else ()."""
+        kind, _, target = name.partition(":")
+        components = self.manifest["targets"][target]["components"] if kind == "target" else ()
+        return (len(components),) if components else ()
 
     def _type(self, kind: str, name: str) -> str:
         if kind == "weight":
             return "float64"
         if kind == "column":
             return str(self.manifest["columns"][name])
-        return "float32" if self.manifest["targets"][name]["classes"] is None else "int32"
+        return str(self.manifest["targets"][name]["dtype"])
 
-    def _gather(self, rows: RowIndex, dtype: str, values: Callable[[Segment], Array]) -> Array:
+    def _gather(
+        self, rows: RowIndex, dtype: str, values: Callable[[Segment], Array], width: tuple[int, ...] = ()
+    ) -> Array:
         """Values of the given rows, segment by segment."""
-        result = np.empty(len(rows), dtype=dtype)
+        result = np.empty((len(rows), *width), dtype=dtype)
         if not len(rows):
             return result
         order = np.argsort(rows.segment, kind="stable")
@@ -218,26 +273,19 @@ class PreparedDataset:
         factors = WeightFactors.from_dict(self.manifest["weights"][name])
         classes = self._read_one(f"target:{factors.target}", rows) if factors.target else None
         column = self._read_one(f"column:{factors.column}", rows) if factors.column else None
-        return self._derived_weight(factors.of, rows) * factors.lookup(len(rows), classes, column)
+        weight: Array = self._derived_weight(factors.of, rows) * factors.lookup(len(rows), classes, column)
+        return weight * self.factor(name, rows) if factors.has_expression else weight
+
+    def factor(self, name: str, rows: RowIndex) -> Array:
+        """The value of the expression of a derived weight, float64, shape (rows,)."""
+        return self._gather(rows, "float64", lambda segment: segment.column(f"factor:{name}"))
 
 
 def _views(batch: pa.RecordBatch, name: str) -> tuple[Array | None, Array]:
-    """Offsets and values of an input, views of the mapped file."""
-    column = batch.column(f"input:{name}")
+    """Offsets and values of a column of lists, views of the mapped file."""
+    column = batch.column(name)
     offsets = None
     if pa.types.is_large_list(column.type):
         offsets = as_numpy(column.offsets)
         column = column.values
     return offsets, as_numpy(column.values).reshape(-1, column.type.list_size)
-
-
-def as_numpy(array: pa.Array) -> Array:
-    """A view of an array of numbers without nulls.
-
-    Unlike `pyarrow.Array.to_numpy` it does not import pandas where that is installed, which takes half a second.
-    """
-    kind = "f" if pa.types.is_floating(array.type) else "u" if pa.types.is_unsigned_integer(array.type) else "i"
-    dtype = np.dtype(f"{kind}{array.type.bit_width // 8}")
-    if not len(array):
-        return np.empty(0, dtype)
-    return np.frombuffer(array.buffers()[1], dtype, count=len(array), offset=array.offset * dtype.itemsize)

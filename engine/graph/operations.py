@@ -60,6 +60,23 @@ def delta_r(eta1: Number, phi1: Number, eta2: Number, phi2: Number) -> Tensor:
     return portable(torch.hypot, hypot)(tensor(eta1) - tensor(eta2), delta_phi(phi1, phi2))
 
 
+def rank(values: Tensor, mask: Tensor) -> Tensor:
+    """Place of each object in ascending order among the real objects of its row; equal ones in order, NaN last.
+
+    Places are counted, not sorted: ONNX has no stable sort, and objects are few.
+
+    Args:
+        values: (rows, objects).
+        mask: real objects, bool (rows, objects).
+    """
+    earlier = torch.ones(values.shape[1], values.shape[1], dtype=torch.bool, device=values.device).tril(-1)
+    mine, other = values.unsqueeze(2), values.unsqueeze(1)
+    both_lost = torch.isnan(mine) & torch.isnan(other)
+    below = (other < mine) | (torch.isnan(mine) & ~torch.isnan(other))
+    before = below | (((other == mine) | both_lost) & earlier)
+    return (before & mask.unsqueeze(1)).sum(2).to(values.dtype)
+
+
 def sign(value: Tensor) -> Tensor:
     """-1, 0 or 1; NaN stays NaN, which torch alone makes 0."""
     return torch.where(torch.isnan(value), value, torch.sign(value))
@@ -71,6 +88,12 @@ def is_in(value: Number, choices: tuple[Number, ...]) -> Tensor:
     for choice in choices:
         found = found | (tensor(value) == choice)
     return found
+
+
+def bit(value: Number, number: Number) -> Tensor:
+    """1 where this bit (0 is the lowest) of a whole number is set, else 0."""
+    shifted = torch.floor(tensor(value) / 2.0**number)
+    return shifted - 2 * torch.floor(shifted / 2)
 
 
 TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -101,6 +124,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "floor": one(torch.floor),
     "round": one(torch.round),
     "is_finite": one(torch.isfinite),
+    "bit": bit,
     "delta_phi": delta_phi,
     "delta_r": delta_r,
 }

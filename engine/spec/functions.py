@@ -50,6 +50,7 @@ FUNCTIONS: dict[str, Function] = {
     "floor": Function((1, 1), "largest whole number that is not above the value"),
     "round": Function((1, 1), "nearest whole number; halves go to the even one"),
     "is_finite": Function((1, 1), "true where the value is neither NaN nor infinite"),
+    "bit": Function((2, 2), "1 where a bit of a whole number is set, called as bit(x, n); n = 0 is the lowest"),
     "delta_phi": Function((2, 2), "difference a - b of two angles in rad, wrapped to -pi .. pi"),
     "delta_r": Function((4, 4), "distance in eta and phi, called as delta_r(eta1, phi1, eta2, phi2)"),
     "sum": Function((1, 1), "sum over the objects of the row; 0 without objects", True),

@@ -23,6 +23,8 @@ FORMATS = {
     ".hdf": "hdf5",
     ".pkl": "pickle",
     ".pickle": "pickle",
+    ".npy": "npy",
+    ".memmap": "memmap",
 }
 """File ending -> format."""
 
@@ -92,8 +94,9 @@ def open_reader(path: str, format: str | None = None, tree: str | None = None) -
 
     Args:
         path: local path or URL.
-        format: root, parquet, hdf5 or pickle; None to go by the file's ending.
-        tree: TTree or RNTuple of a ROOT file, group or dataset of an HDF5 file; None where there is only one.
+        format: root, parquet, hdf5, pandas_hdf, pickle, npy or memmap; None to go by the file's ending.
+        tree: TTree or RNTuple of a ROOT file, group or dataset of an HDF5 file, table of a pandas file, array that the
+            file holds of several beside it; None where there is only one.
 
     Raises:
         DataError: the file is not there, is damaged, is of another format, or has no such tree.
@@ -118,7 +121,16 @@ def open_reader(path: str, format: str | None = None, tree: str | None = None) -
         from engine.data.readers.pickles import PickleReader
 
         return PickleReader(path, tree)
-    raise DataError(f"{path}: unknown format '{kind}'; known are root, parquet, hdf5 and pickle")
+    if kind == "pandas_hdf":
+        from engine.data.readers.pandas_hdf import PandasHDFReader
+
+        return PandasHDFReader(path, tree)
+    if kind in ("npy", "memmap"):
+        from engine.data.readers.arrays import ArraysReader
+
+        return ArraysReader(path, tree)
+    known = "root, parquet, hdf5, pandas_hdf, pickle, npy and memmap"
+    raise DataError(f"{path}: unknown format '{kind}'; known are {known}")
 
 
 def guess_format(path: str) -> str:
@@ -130,8 +142,8 @@ def guess_format(path: str) -> str:
     ending = Path(path.partition("?")[0]).suffix.lower()
     if ending not in FORMATS:
         raise DataError(
-            f"{path}: the ending '{ending}' does not say which format this is; write `format:` (root, parquet, hdf5 "
-            "or pickle) in the layout"
+            f"{path}: the ending '{ending}' does not say which format this is; write `format:` (root, parquet, hdf5, "
+            "pandas_hdf, pickle, npy or memmap) in the layout"
         )
     return FORMATS[ending]
 

@@ -40,7 +40,7 @@ class HDF5Reader:
         self._file: Any = None
         self._handle: Any = None
         try:
-            self._handle = _open(path)
+            self._handle = open_file(path)
             self._file = h5py.File(self._handle, "r")
             self._sources = self._find(tree)
             self._branches = {name: _describe(name, source) for name, source in self._sources.items()}
@@ -128,7 +128,7 @@ class HDF5Reader:
         return next(iter(lengths.values()), 0)
 
 
-def _open(path: str) -> Any:
+def open_file(path: str) -> Any:
     """A local path, or a file object of fsspec for a URL."""
     if "://" not in path:
         return path

@@ -19,7 +19,7 @@ from engine.errors import DataError
 _DTYPE = re.compile(r"[biuf](1|2|4|8)")
 
 
-class _Unreadable(Exception):
+class UnreadableTable(Exception):
     """The records do not make up a table that is understood here."""
 
 
@@ -39,7 +39,7 @@ class PickleReader:
             records = load_records(path, file)
         try:
             self._columns, self._entries = _table(records)
-        except (_Unreadable, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
+        except (UnreadableTable, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: holds no plain pandas table ({error})") from error
         self._branches = {
             name: BranchInfo(name, "string" if values.dtype == object else values.dtype.name, 0)
@@ -70,23 +70,23 @@ def _table(frame: Any) -> tuple[dict[str, Array], int]:
     """Columns of a DataFrame and the number of its rows."""
     if not isinstance(frame, Record) or frame.name != "DataFrame":
         found = frame.name if isinstance(frame, Record) else type(frame).__name__
-        raise _Unreadable(f"the pickle is a {found}, not a DataFrame")
+        raise UnreadableTable(f"the pickle is a {found}, not a DataFrame")
     state = frame.state if isinstance(frame.state, dict) else {}
     manager = state.get("_mgr", state.get("_data"))
     if not isinstance(manager, Record) or manager.name != "BlockManager":
-        raise _Unreadable("its data are not stored in blocks")
+        raise UnreadableTable("its data are not stored in blocks")
     blocks, axes = _blocks(manager)
     names, entries = _axis(axes[0]), len(_axis(axes[1]))
     columns: dict[int, Array] = {}
     for values, places in blocks:
         positions = _positions(places, len(names))
-        block = _values(values)
+        block = array_of_record(values)
         rows = block if block.ndim == 2 else block[None, :]
         if rows.shape != (len(positions), entries):
-            raise _Unreadable(f"a block of shape {rows.shape} for {len(positions)} columns and {entries} rows")
+            raise UnreadableTable(f"a block of shape {rows.shape} for {len(positions)} columns and {entries} rows")
         columns.update(zip(positions, rows, strict=True))
     if sorted(columns) != list(range(len(names))):
-        raise _Unreadable("columns without values")
+        raise UnreadableTable("columns without values")
     return {str(name): columns[index] for index, name in enumerate(names)}, entries
 
 
@@ -96,7 +96,7 @@ def _blocks(manager: Record) -> tuple[list[tuple[Any, Any]], Sequence[Any]]:
         records, axes = manager.arguments[:2]
         return [(record.arguments[0], record.arguments[1]) for record in records], axes
     if not isinstance(manager.state, tuple) or not isinstance(manager.state[-1], dict):
-        raise _Unreadable("its blocks are stored in an unknown way")
+        raise UnreadableTable("its blocks are stored in an unknown way")
     content = manager.state[-1]["0.14.1"]
     return [(block["values"], block["mgr_locs"]) for block in content["blocks"]], content["axes"]
 
@@ -104,10 +104,10 @@ def _blocks(manager: Record) -> tuple[list[tuple[Any, Any]], Sequence[Any]]:
 def _axis(index: Any) -> Sequence[Any]:
     """Labels of an axis."""
     if not isinstance(index, Record) or index.name != "_new_Index":
-        raise _Unreadable("an axis of an unknown kind")
+        raise UnreadableTable("an axis of an unknown kind")
     data = index.arguments[1]
     if "data" in data:
-        return list(_values(data["data"]).tolist())
+        return list(array_of_record(data["data"]).tolist())
     return range(data["start"], data["stop"], data["step"])
 
 
@@ -115,13 +115,13 @@ def _positions(places: Any, columns: int) -> list[int]:
     """Column numbers of a block: a slice or an array of numbers."""
     if isinstance(places, Record) and places.name == "slice":
         return list(range(*slice(*places.arguments).indices(columns)))
-    return [int(place) for place in _values(places)]
+    return [int(place) for place in array_of_record(places)]
 
 
-def _values(values: Any) -> Array:
+def array_of_record(values: Any) -> Array:
     """An array from its record: numbers, or an object array of strings."""
     if not isinstance(values, Record):
-        raise _Unreadable(f"values of type {type(values).__name__}")
+        raise UnreadableTable(f"values of type {type(values).__name__}")
     if values.name == "_frombuffer":
         buffer, dtype, shape, order = values.arguments
         return _number_array(_bytes(buffer), dtype, shape, order)
@@ -132,18 +132,18 @@ def _values(values: Any) -> Array:
         return _number_array(_bytes(content), dtype, shape, "F" if fortran else "C")
     if values.name == "ArrowStringArray":
         return _strings(values.state["_pa_array"])
-    raise _Unreadable(f"values of type {values.name}")
+    raise UnreadableTable(f"values of type {values.name}")
 
 
 def _number_array(content: bytes, dtype: Any, shape: tuple[int, ...], order: str) -> Array:
     """Numbers of a NumPy type in native byte order."""
     code = dtype.arguments[0] if isinstance(dtype, Record) and dtype.name == "dtype" else None
     if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-        raise _Unreadable(f"values of type {code}")
+        raise UnreadableTable(f"values of type {code}")
     endian = dtype.state[1] if isinstance(dtype.state, tuple) else "="
     kind = np.dtype(code).newbyteorder(">" if endian == ">" else "<")
     if len(content) != math.prod(shape) * kind.itemsize:
-        raise _Unreadable("an array whose length does not fit its shape")
+        raise UnreadableTable("an array whose length does not fit its shape")
     array = np.frombuffer(content, dtype=kind).reshape(shape, order="F" if order == "F" else "C")
     return array.astype(kind.newbyteorder("="))
 
@@ -151,7 +151,7 @@ def _number_array(content: bytes, dtype: Any, shape: tuple[int, ...], order: str
 def _object_array(content: list[Any], shape: tuple[int, ...]) -> Array:
     """Strings (or other plain values) in an object array."""
     if any(isinstance(value, Record) for value in content):
-        raise _Unreadable("a column of objects that are not strings")
+        raise UnreadableTable("a column of objects that are not strings")
     array = np.empty(len(content), dtype=object)
     array[:] = content
     return array.reshape(shape)
@@ -161,7 +161,7 @@ def _strings(record: Record) -> Array:
     """The strings of a pickled Arrow array: end positions (int32 or int64) and text, end to end."""
     kind, length, missing, offset, buffers, _, _ = record.arguments[0]
     if missing or offset or kind.arguments[0] not in ("string", "large_string"):
-        raise _Unreadable("a column of strings with missing values")
+        raise UnreadableTable("a column of strings with missing values")
     width = "<i8" if kind.arguments[0] == "large_string" else "<i4"
     edges = np.frombuffer(_bytes(buffers[1]), width, count=length + 1).tolist() if length else [0]
     text = _bytes(buffers[2]) if buffers[2] is not None else b""
@@ -178,4 +178,4 @@ def _bytes(value: Any) -> bytes:
         return _bytes(value.arguments[0])
     if isinstance(value, Record) and value.name == "encode" and value.arguments[1:] == ("latin1",):
         return str(value.arguments[0]).encode("latin1")
-    raise _Unreadable(f"bytes stored as {type(value).__name__}")
+    raise UnreadableTable(f"bytes stored as {type(value).__name__}")

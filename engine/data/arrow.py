@@ -1,0 +1,29 @@
+"""Arrow arrays seen as NumPy arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from engine.data.columns import Array
+
+
+def as_numpy(array: pa.Array) -> Array:
+    """A view of an array of numbers; what stands for a null is anything.
+
+    Unlike `pyarrow.Array.to_numpy` it does not import pandas where that is installed, which takes half a second.
+    """
+    kind = "f" if pa.types.is_floating(array.type) else "u" if pa.types.is_unsigned_integer(array.type) else "i"
+    dtype = np.dtype(f"{kind}{array.type.bit_width // 8}")
+    if not len(array):
+        return np.empty(0, dtype)
+    return np.frombuffer(array.buffers()[1], dtype, count=len(array), offset=array.offset * dtype.itemsize)
+
+
+def is_given(array: pa.Array) -> Array:
+    """Which elements are not null, bool."""
+    bitmap = array.buffers()[0]
+    if bitmap is None:
+        return np.ones(len(array), dtype=bool)
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder="little")
+    return bits[array.offset : array.offset + len(array)].astype(bool)
