@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from engine.data.fingerprint import VERSION
 from engine.data.loader import Loader
 from engine.data.store import PreparedDataset
 from engine.spec.sections import StreamSpec
@@ -159,9 +160,9 @@ def write_rows(folder: Path, rows: int) -> PreparedDataset:
         shards.append({"file": name, "sample": "rows", "rows": count})
     transforms = [{"low": -5.0, "high": 5.0, "scale": 0.5} for _ in range(FEATURES)]
     manifest = {
-        "version": 1,
+        "version": VERSION,
         "inputs": {"row": {"kind": "row", "keep": None, "features": [str(i) for i in range(FEATURES)]}},
-        "targets": {"label": {"classes": ["a", "b", "c"]}},
+        "targets": {"label": {"classes": ["a", "b", "c"], "kind": "row", "components": [], "dtype": "int32"}},
         "columns": {},
         "weights": {},
         "samples": {"rows": {"labels": [], "rows": rows}},

@@ -27,15 +27,15 @@ class Block:
 
 
 def row_bytes(segment: Segment) -> float:
-    """Mean bytes of the inputs of a row."""
+    """Mean bytes of the inputs of a row, and of the targets of its objects."""
     total = sum(
-        values.nbytes + (0 if offsets is None else offsets.nbytes) for offsets, values in segment.inputs.values()
+        values.nbytes + (0 if offsets is None else offsets.nbytes) for offsets, values in segment.pieces.values()
     )
     return total / max(1, segment.rows)
 
 
 def read_blocks(segments: Sequence[Segment], blocks: Sequence[Block]) -> list[dict[str, tuple[Array | None, Array]]]:
-    """The inputs of the rows of each block, in memory of their own: for each block (offsets, values) by input.
+    """The pieces of the rows of each block, in memory of their own: for each block (offsets, values) by name.
 
     Files are read with `pread`, in the order of their bytes: a cold mapping reads many times what is asked for.
 
@@ -49,8 +49,8 @@ def read_blocks(segments: Sequence[Segment], blocks: Sequence[Block]) -> list[di
         for number in order:
             block = blocks[number]
             segment = segments[block.segment]
-            for name, (offsets, values) in segment.inputs.items():
-                pieces[number][name] = _read_input(segment, block, offsets, values, files)
+            for name, (offsets, values) in segment.pieces.items():
+                pieces[number][name] = _read_piece(segment, block, offsets, values, files)
     except OSError as error:
         raise DataError(f"a shard of the prepared dataset cannot be read: {error}") from None
     finally:
@@ -59,7 +59,7 @@ def read_blocks(segments: Sequence[Segment], blocks: Sequence[Block]) -> list[di
     return pieces
 
 
-def _read_input(
+def _read_piece(
     segment: Segment, block: Block, offsets: Array | None, values: Array, files: dict[Path, int]
 ) -> tuple[Array | None, Array]:
     if offsets is None:

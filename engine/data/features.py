@@ -52,12 +52,12 @@ def feature_values(spec: InputSpec, rows_of: str, lookup: Lookup, backend: Backe
     Returns:
         In declared order; each an array of object values, of row values, or a plain number.
     """
-    known = cache(_relative(spec, rows_of, cache(lookup), backend))
+    known = cache(relative(spec, rows_of, cache(lookup), backend))
     total = cache(partial(_total, known))  # several features are fractions of the same sum
     return [_feature(feature, known, total, backend.functions) for feature in spec.features.values()]
 
 
-def _relative(spec: InputSpec, rows_of: str, lookup: Lookup, backend: Backend) -> Lookup:
+def relative(spec: InputSpec, rows_of: str, lookup: Lookup, backend: Backend) -> Lookup:
     """The lookup with eta and phi of the objects taken relative to their leading object or to the row's own object."""
     if spec.relative_to is None:
         return lookup

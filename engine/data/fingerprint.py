@@ -12,7 +12,7 @@ from engine.data.sources import Source
 from engine.spec.expressions import Expression
 from engine.spec.sections.data import DataSpec, FeatureSpec
 
-VERSION = 1
+VERSION = 2
 """Version of the prepared dataset; part of every hash."""
 
 _APPLIED_LATER = ("absolute", "log1p", "clip", "scale", "offset", "range", "range_from", "one_hot", "fill")
@@ -28,7 +28,7 @@ def shard_key(data: DataSpec, source: Source) -> str:
     """The hash of everything that the rows of one file depend on.
 
     Other samples, the transforms that are applied when a batch is made, and derived weights are not part of it: a
-    change of those keeps the shard.
+    change of those keeps the shard. The expressions of weights are.
     """
     sample = data.samples[source.sample]
     return _hash(
@@ -39,6 +39,7 @@ def shard_key(data: DataSpec, source: Source) -> str:
             "layout": _plain(data.layouts[sample.layout]),
             "inputs": _plain(data.inputs),
             "targets": _plain(data.targets),
+            "factors": {name: _plain(each.expression) for name, each in data.weights.items() if each.expression},
             "columns": _plain(data.columns),
             "split": [_plain(data.split), data.seed],
         }

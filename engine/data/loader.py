@@ -13,7 +13,8 @@ import numpy as np
 from engine.data import memory as data_memory
 from engine.data.batches import Batch, Buffers, RowFacts
 from engine.data.blocks import row_bytes
-from engine.data.streams import BlockStream, ResidentStream, Stream, make_gathers
+from engine.data.gathers import make_gathers
+from engine.data.streams import BlockStream, ResidentStream, Stream
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Loader:
             else:
                 self._streams[spec.name] = BlockStream(dataset, rows, spec.name, spec.batch, seed, group_bytes)
         if self.resident:
-            data_memory.populate([values for segment in used for _, values in segment.inputs.values()])
+            data_memory.populate([values for segment in used for _, values in segment.pieces.values()])
 
     def __iter__(self) -> Iterator[dict[str, Batch]]:
         """Batches from `start_step` on, without end."""
@@ -166,7 +167,7 @@ def sequential(dataset: PreparedDataset, samples: Sequence[str], split: str, bat
         DataError: there is no such sample, or a shard is damaged.
     """
     rows = dataset.rows(samples, split)
-    gathers = make_gathers(dataset, [segment.inputs for segment in dataset.segments])
+    gathers = make_gathers(dataset, [segment.pieces for segment in dataset.segments])
     facts = RowFacts(dataset, rows)
     positions = np.arange(len(rows), dtype=np.int64)
     for start in range(0, len(rows), batch):

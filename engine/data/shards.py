@@ -134,15 +134,20 @@ class ShardWriter:
 
 
 def record_batch(tables: Sequence[RowTable]) -> pa.RecordBatch:
-    """Rows of several tables as one record batch with the columns `input:*`, `target:*`, `column:*`, weight, split."""
+    """Rows of several tables as one record batch with the columns of the prepared dataset.
+
+    These are `input:*`, `target:*`, `column:*`, `factor:*` (of derived weights), `weight` and `split`.
+    """
     columns: dict[str, pa.Array] = {}
     for name in tables[0].inputs:
-        columns[f"input:{name}"] = _input_array([table.inputs[name] for table in tables])
+        columns[f"input:{name}"] = _lists([table.inputs[name] for table in tables])
     for name in tables[0].targets:
-        columns[f"target:{name}"] = _joined(tables, lambda table, name=name: table.targets[name])  # type: ignore[misc]
+        columns[f"target:{name}"] = _lists([table.targets[name] for table in tables])
     columns["weight"] = _joined(tables, lambda table: table.weight)
     for name in tables[0].columns:
         columns[f"column:{name}"] = _joined(tables, lambda table, name=name: table.columns[name])  # type: ignore[misc]
+    for name in tables[0].factors:
+        columns[f"factor:{name}"] = _joined(tables, lambda table, name=name: table.factors[name])  # type: ignore[misc]
     columns["split"] = _joined(tables, lambda table: table.split)
     return pa.RecordBatch.from_pydict(columns)
 
@@ -151,9 +156,11 @@ def _joined(tables: Sequence[RowTable], part: Callable[[RowTable], Array]) -> pa
     return pa.array(np.concatenate([part(table) for table in tables]))
 
 
-def _input_array(parts: Sequence[Array | Jagged]) -> pa.Array:
-    """Rows of features, shape (rows, F), as fixed-size lists; rows of objects as lists of those."""
+def _lists(parts: Sequence[Array | Jagged]) -> pa.Array:
+    """Rows of numbers, shape (rows, F), as fixed-size lists; rows of objects as lists of those; (rows,) as it is."""
     flat = np.concatenate([part.values if isinstance(part, Jagged) else part for part in parts])
+    if flat.ndim == 1:
+        return pa.array(flat)
     features = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
     if not isinstance(parts[0], Jagged):
         return features

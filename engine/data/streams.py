@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from engine_kernels.gather.api import Gather
 
 from engine.data.batches import Buffers, RowFacts
 from engine.data.blocks import Block, read_blocks, row_bytes
 from engine.data.columns import Array
+from engine.data.gathers import Gathers, make_gathers
 from engine.data.order import BlockOrder, batch_positions, cut_blocks, shuffled
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ BLOCK_BYTES = 1 << 20  # from here on a disk reads as fast as it can with one re
 class Stream(Protocol):
     """What the loader needs of a stream."""
 
-    gathers: dict[str, Gather]
+    gathers: Gathers
     facts: RowFacts
     batch: int
 
@@ -35,17 +34,6 @@ class Stream(Protocol):
     def close(self) -> None:
         """Give back threads and memory."""
         ...
-
-
-def make_gathers(
-    dataset: PreparedDataset, segments: Sequence[dict[str, tuple[Array | None, Array]]]
-) -> dict[str, Gather]:
-    """The gather of each input over the given pieces of it."""
-    inputs = dataset.manifest["inputs"]
-    return {
-        name: Gather([segment[name] for segment in segments], dataset.transforms(name), facts["keep"])
-        for name, facts in inputs.items()
-    }
 
 
 class ResidentStream:
@@ -60,7 +48,7 @@ class ResidentStream:
     """
 
     def __init__(self, dataset: PreparedDataset, rows: RowIndex, name: str, batch: int, seed: int) -> None:
-        self.gathers = make_gathers(dataset, [segment.inputs for segment in dataset.segments])
+        self.gathers = make_gathers(dataset, [segment.pieces for segment in dataset.segments])
         self.facts = RowFacts(dataset, rows)
         self.batch = min(batch, len(rows))
         self._rows, self._name, self._seed = rows, name, seed
@@ -170,5 +158,5 @@ class BlockStream:
 class _Group:
     """Blocks in memory, and their rows in the order of the epoch."""
 
-    def __init__(self, rows: Array, segment: Array, row: Array, gathers: dict[str, Gather]) -> None:
+    def __init__(self, rows: Array, segment: Array, row: Array, gathers: Gathers) -> None:
         self.rows, self.segment, self.row, self.gathers = rows, segment, row, gathers

@@ -144,10 +144,15 @@ def per_row(value: Any, rows: int, what: str) -> Array:
     return value.array
 
 
-def evaluate(expression: Expression, lookup: Callable[[str], Any]) -> Any:
-    """The value of an expression whose names stand for Values or numbers; NaN and infinities are values like others."""
+def evaluate(
+    expression: Expression, lookup: Callable[[str], Any], functions: Mapping[str, Callable[..., Any]] | None = None
+) -> Any:
+    """The value of an expression whose names stand for Values or numbers; NaN and infinities are values like others.
+
+    `functions` are FLAT_FUNCTIONS where nothing else is given.
+    """
     with np.errstate(all="ignore"):
-        return expression.evaluate(lookup, FLAT_FUNCTIONS)
+        return expression.evaluate(lookup, FLAT_FUNCTIONS if functions is None else functions)
 
 
 def reduce_rows(ufunc: np.ufunc, array: Array, grouping: Grouping, empty: float) -> Array:
@@ -193,6 +198,22 @@ def _reduce(name: str, value: Any) -> Values:
     return Values(REDUCTIONS[name](value.array, value.grouping))
 
 
+def _reduce_or_absent(name: str, value: Any) -> Values:
+    """A reduction that is NaN for a row without objects."""
+    result = _reduce(name, value)
+    empty = value.grouping.counts == 0
+    return Values(np.where(empty, np.nan, result.array)) if empty.any() else result
+
+
+def _rank(value: Any) -> Values:
+    """Place of each object in ascending order of the value among the objects of its row; equal ones in order."""
+    if not isinstance(value, Values) or value.grouping is None:
+        raise DataError("rank(...) needs a field of objects, not a value of the row or a plain number")
+    result = np.empty(len(value.array), dtype=np.float64)
+    result[np.lexsort((value.array, value.grouping.parents))] = value.grouping.positions
+    return Values(result, value.grouping)
+
+
 def _is_in(value: Any, choices: tuple[Any, ...]) -> Any:
     return combine(lambda first, *others: NUMPY_FUNCTIONS["in"](first, others), value, *choices)
 
@@ -201,5 +222,12 @@ FLAT_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **{name: partial(combine, function) for name, function in NUMPY_FUNCTIONS.items()},
     **{name: partial(_reduce, name) for name in REDUCTIONS},
     "in": _is_in,
+    "rank": _rank,
 }
 """What the functions of an expression mean for Values."""
+
+TARGET_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    **FLAT_FUNCTIONS,
+    **{name: partial(_reduce_or_absent, name) for name in ("first", "mean", "maximum", "minimum")},
+}
+"""The same in targets, where a value of no objects is absent, NaN, and not 0."""

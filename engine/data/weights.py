@@ -1,4 +1,7 @@
-"""Derived weights: factors for each class and bin of a column, fixed by the training split, looked up for any row."""
+"""Derived weights: an expression of the row, and factors for each class and bin of a column.
+
+The factors are fixed by the training split and looked up for any row; values of the expression are in the dataset.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ class WeightFactors:
         column: the column that the bins are of; None for no bins.
         edges: edges of the bins; values outside, and NaN, take the nearest or the last bin.
         factors: for each class (one, without a target) and bin (one, without a column).
+        has_expression: whether the dataset has a factor of its own for each row.
     """
 
     of: str
@@ -34,6 +38,7 @@ class WeightFactors:
     column: str | None
     edges: tuple[float, ...]
     factors: tuple[tuple[float, ...], ...]
+    has_expression: bool = False
 
     def lookup(self, rows: int, classes: Array | None, column: Array | None) -> Array:
         """The factor of each row, float64, shape (rows,); 1 for a row that has none of the classes."""
@@ -52,6 +57,7 @@ class WeightFactors:
             "column": self.column,
             "edges": edges,
             "factors": [list(row) for row in self.factors],
+            "has_expression": self.has_expression,
         }
 
     @classmethod
@@ -59,7 +65,7 @@ class WeightFactors:
         """The inverse of `to_dict`."""
         edges = tuple(float(edge) for edge in values["edges"])
         factors = tuple(tuple(row) for row in values["factors"])
-        return cls(values["of"], values["target"], values["column"], edges, factors)
+        return cls(values["of"], values["target"], values["column"], edges, factors, values["has_expression"])
 
 
 def bin_of(values: Array, edges: Sequence[float]) -> Array:
@@ -96,7 +102,8 @@ def fit_weight(spec: WeightSpec, data: DataSpec, dataset: PreparedDataset) -> We
         factors *= _balance_factors(spec, sums, factors, reference, name)[:, None]
     table = tuple(tuple(float(factor) for factor in row) for row in factors)
     edges = spec.bins if spec.reweight is not None else ()
-    return WeightFactors(spec.of, target.name if target else None, spec.reweight, edges, table)
+    has_expression = spec.expression is not None
+    return WeightFactors(spec.of, target.name if target else None, spec.reweight, edges, table, has_expression)
 
 
 def _sums(spec: WeightSpec, data: DataSpec, target: TargetSpec | None, dataset: PreparedDataset) -> Array:
@@ -107,6 +114,8 @@ def _sums(spec: WeightSpec, data: DataSpec, target: TargetSpec | None, dataset: 
         return dataset.read([name], rows)[name]
 
     weight = read("weight" if spec.of == "weight" else f"weight:{spec.of}")
+    if spec.expression is not None:
+        weight = weight * dataset.factor(spec.name, rows)
     if not np.isfinite(weight).all():
         raise DataError(f"weights.{spec.name} cannot be fixed: some weights of the training split are NaN or infinite")
     group = read(f"target:{target.name}") if target else np.zeros(len(rows), dtype=np.int64)
@@ -152,7 +161,7 @@ def _target(spec: WeightSpec, data: DataSpec) -> TargetSpec | None:
     """The target whose classes are told apart: the balanced one, else that with the class `to`, else none."""
     if spec.balance is not None:
         return data.targets[spec.balance]
-    named = (target for target in data.targets.values() if spec.to in target.classes)
+    named = (each for each in data.targets.values() if each.kind == "row" and spec.to in each.classes)
     return next(named, None)
 
 

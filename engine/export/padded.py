@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ExportError
-from engine.graph.operations import TORCH_FUNCTIONS
+from engine.graph.operations import TORCH_FUNCTIONS, rank
 
 Operation = Callable[..., Any]
 
@@ -113,6 +113,13 @@ def _reduce(name: str, value: Any) -> Padded:
     return Padded(REDUCTIONS[name](_tensor(value), value.mask))
 
 
+def _rank(value: Any) -> Padded:
+    if not isinstance(value, Padded) or value.mask is None:
+        message = "rank(...) needs a field of objects, not a value of the row"
+        raise ExportError(message)
+    return Padded(rank(_tensor(value), value.mask), value.mask)
+
+
 def _is_in(value: Any, choices: tuple[Any, ...]) -> Padded:
     return combine(lambda first, *others: TORCH_FUNCTIONS["in"](first, others), value, *choices)
 
@@ -121,6 +128,7 @@ PADDED_FUNCTIONS: Mapping[str, Operation] = {
     **{name: partial(combine, function) for name, function in TORCH_FUNCTIONS.items()},
     **{name: partial(_reduce, name) for name in REDUCTIONS},
     "in": _is_in,
+    "rank": _rank,
 }
 """What the functions of an expression mean for Padded values."""
 

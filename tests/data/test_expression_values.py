@@ -26,7 +26,7 @@ def value(text):
 
 def test_every_function_of_the_grammar_is_there():
     assert set(FUNCTIONS) | {"and", "or", "not", "in"} == set(FLAT_FUNCTIONS)
-    element_wise = {name for name, function in FUNCTIONS.items() if not function.is_reduction}
+    element_wise = {name for name, function in FUNCTIONS.items() if not function.of_objects}
     assert element_wise | {"and", "or", "not", "in"} == set(NUMPY_FUNCTIONS)
 
 

@@ -50,9 +50,15 @@ class MemoryDataset:
             tracks = (np.repeat(number, number % 6) + slot / 10).astype(np.float32)[:, None]
             jet = np.stack([number, -number], axis=1).astype(np.float32)
             inputs = {"jet": (None, jet), "tracks": (offsets, tracks)}
-            self.segments.append(SimpleNamespace(sample=sample, rows=rows, inputs=inputs, path=None, address=0))
+            self.segments.append(
+                SimpleNamespace(sample=sample, rows=rows, inputs=inputs, pieces=inputs, path=None, address=0)
+            )
             first += rows
         self._train = first if train is None else train
+
+    @property
+    def listed_targets(self) -> list[str]:
+        return []
 
     def rows(self, samples: Sequence[str], split: str) -> RowIndex:
         chosen = [
@@ -225,7 +231,7 @@ def test_leaving_a_loader_ends_its_threads(dataset: MemoryDataset, memory: int |
 
 @MEMORY
 def test_an_error_in_the_thread_reaches_the_user(dataset: MemoryDataset, memory: int | None) -> None:
-    dataset.segments[0].inputs["tracks"][0][31] = 10**6
+    dataset.segments[0].pieces["tracks"][0][31] = 10**6
     with pytest.raises((ValueError, DataError), match="offsets"):
         take(Loader(dataset, [stream()], seed=1, memory=memory), 20)
 
@@ -270,7 +276,7 @@ def test_a_shard_that_shrank_is_named(prepared: PreparedDataset, tmp_path: Path)
     from engine.data.blocks import Block, read_blocks
 
     damaged = SimpleNamespace(
-        sample="jets", rows=segment.rows, inputs=segment.inputs, path=short, address=segment.address
+        sample="jets", rows=segment.rows, pieces=segment.pieces, path=short, address=segment.address
     )
     with pytest.raises(DataError, match=r"short\.arrow is shorter"):
         read_blocks([damaged], [Block(0, 5, 10)])

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from engine.data.fingerprint import VERSION
 from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
 from engine.errors import DataError
@@ -287,7 +288,7 @@ def test_damaged_manifest_and_receipts_are_made_again(data, files):
     with pytest.raises(DataError, match="cannot be read"):
         PreparedDataset.open(files / "out")
     assert content(prepare(data, files / "out", 1)) == expected
-    assert json.loads((files / "out" / "manifest.json").read_text())["version"] == 1
+    assert json.loads((files / "out" / "manifest.json").read_text())["version"] == VERSION
 
 
 def test_value_too_large_for_float16_is_an_error_and_no_infinity(section, files):
