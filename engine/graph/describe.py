@@ -102,7 +102,8 @@ def inputs_in_words(least: int, most: int | None, names: tuple[str, ...]) -> str
         return "None: it is the first layer of a node without `from`."
     if most is None:
         return "One or more." if least < 2 else f"{least} or more."
-    count = "One input." if least == most == 1 else f"{least} or {most} inputs."
+    between = "or" if most == least + 1 else "to"
+    count = "One input." if least == most == 1 else f"{least} {between} {most} inputs."
     return f"{count[:-1]}: {', '.join(f'`{name}`' for name in names)}." if names else count
 
 

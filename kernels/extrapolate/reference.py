@@ -4,16 +4,21 @@ decomposition.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+AngleOf = Callable[[Tensor, Tensor], Tensor]
 
-def perigee_about(tracks: Tensor, points: Tensor) -> Tensor:
+
+def perigee_about(tracks: Tensor, points: Tensor, angle_of: AngleOf = torch.atan2) -> Tensor:
     """Perigee parameters (..., 5) about the points (..., 3), differentiable; shapes broadcast.
 
     Args:
         tracks: d0, z0 (mm), phi, theta (rad), rho (1/mm) about (0, 0, 0).
         points: x, y, z, mm.
+        angle_of: the inverse tangent of two arguments, for graphs whose runtime has none of its own.
     """
     d0, z0, phi, theta, rho = tracks.unbind(-1)
     x, y, z = points.unbind(-1)
@@ -21,14 +26,15 @@ def perigee_about(tracks: Tensor, points: Tensor) -> Tensor:
     Q, R = -(x * c + y * s), -d0 - (y * c - x * s)
     a, b = rho * Q, 1 + rho * R
     n = torch.sqrt(a * a + b * b)
-    angle = torch.atan2(a, b)
+    angle = angle_of(a, b)
     new_d0 = -(2 * R + rho * (Q * Q + R * R)) / (1 + n)
     straight = (b > 0.1) & (a.abs() < 0.3 * b)
     safe_b, safe_rho = torch.where(straight, b, 1.0), torch.where(straight, 1.0, rho)
     w = torch.where(straight, a, 0.0) / safe_b
     path = torch.where(straight, Q / safe_b * _arc_tangent_ratio(w * w), angle / safe_rho)
     return torch.stack(
-        torch.broadcast_tensors(new_d0, z0 - z - path / torch.tan(theta), phi - angle, theta, rho), dim=-1
+        torch.broadcast_tensors(new_d0, z0 - z - path * torch.cos(theta) / torch.sin(theta), phi - angle, theta, rho),
+        dim=-1,
     )
 
 
@@ -55,12 +61,14 @@ def points_of_tracks(tracks: Tensor, points: Tensor, offsets: Tensor | None) -> 
     return torch.repeat_interleave(points, offsets[1:] - offsets[:-1], dim=0)
 
 
-def forward(tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor | None) -> Tensor:
-    """See `api.extrapolate`."""
+def forward(
+    tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor | None, angle_of: AngleOf = torch.atan2
+) -> Tensor:
+    """See `api.extrapolate` and `perigee_about`."""
     about = points_of_tracks(tracks, points, offsets)
     good = usable(tracks, about, mask).unsqueeze(-1)
     harmless = tracks.new_tensor([0.0, 0.0, 0.0, 1.5, 0.0])
-    out = perigee_about(torch.where(good, tracks, harmless), torch.where(good, about, 0.0))
+    out = perigee_about(torch.where(good, tracks, harmless), torch.where(good, about, 0.0), angle_of)
     return torch.where(good & torch.isfinite(out).all(-1, keepdim=True), out, 0.0)
 
 

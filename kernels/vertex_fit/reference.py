@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.jit._trace import is_tracing
 
 from . import track_model as model
+from .iteration import Setup, State, first_state, looped, per_track, step
 from .problem import Gradients, Problem, Solution, Status
 from .track_model import Frame, Triple
 
@@ -35,11 +37,15 @@ def forward(problem: Problem) -> Solution:
 def decomposition(*arguments: Any) -> Solution:
     """The operator's own arguments: for `ExportedProgram.run_decompositions`. Padded tracks only.
 
-    A graph has no early stop: at most `EXPORTED_ITERATIONS` are unrolled, after which 999 of 1000 jets of 15 tracks are
-    within a thousandth of their error.
+    A graph has no early stop: at most `EXPORTED_ITERATIONS` are written out one after the other, after which 999 of
+    1000 jets of 15 tracks are within a thousandth of their error.
     """
-    problem = Problem(*arguments)
-    return _solve(replace(problem, max_iterations=min(problem.max_iterations, EXPORTED_ITERATIONS)))
+    return unrolled(Problem(*arguments), EXPORTED_ITERATIONS)
+
+
+def unrolled(problem: Problem, iterations: int) -> Solution:
+    """Fit padded tracks without an early stop, as a graph does that is traced (the steps are a loop) or exported."""
+    return _solve(replace(problem, max_iterations=min(problem.max_iterations, iterations)), early=False)
 
 
 def backward(
@@ -125,25 +131,13 @@ def _prior(problem: Problem, frame: Frame) -> tuple[model.Symmetric, Triple] | N
     return information, frame.point_in(position)
 
 
-def _times(m: model.Symmetric, v: Triple) -> Triple:
-    return (
-        m[0] * v[0] + m[1] * v[1] + m[2] * v[2],
-        m[1] * v[0] + m[3] * v[1] + m[4] * v[2],
-        m[2] * v[0] + m[4] * v[1] + m[5] * v[2],
-    )
+def _solve(problem: Problem, *, early: bool = True) -> Solution:
+    """The iteration of fit.h, for all problems at once; a problem that has arrived no longer moves.
 
-
-def _away(prior: tuple[model.Symmetric, Triple], v: Triple, t: Tensor) -> Triple:
-    x = prior[1][0] - v[0]
-    return x, prior[1][1] - v[1], prior[1][2] - v[2] - t * x
-
-
-def _per_track(values: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return tuple(value.unsqueeze(-1) for value in values)
-
-
-def _solve(problem: Problem) -> Solution:
-    """The iteration of fit.h, for all problems at once; a problem that has arrived no longer moves."""
+    Args:
+        problem: with padded tracks.
+        early: stop as soon as all have arrived.
+    """
     good = _usable(problem)
     measured, cov, weights = _components(problem, good)
     frame = _frame(measured, weights, good)
@@ -154,67 +148,34 @@ def _solve(problem: Problem) -> Solution:
         measured[3],
         measured[4],
     )
-    p, t0, prior, approximate = (q[2], q[3], q[4]), frame.t.unsqueeze(-1), _prior(problem, frame), problem.ndive
-    start = _start(problem)
-    v, zero = frame.point_in(start), torch.zeros_like(frame.c)
-    wide = problem.tracks.dtype == torch.float64
-    parallel, digits, stalled = (1e-14, 4e-15, 1e-18) if wide else (1e-11, 2e-6, 1e-5)
-    heaviest = weights.amax(-1) if weights.shape[-1] else zero
+    heaviest = weights.amax(-1) if weights.shape[-1] else torch.zeros_like(frame.c)
     limit = problem.tolerance * torch.where(heaviest > 0, heaviest, 1.0)
-    active = torch.ones_like(zero, dtype=torch.bool)
-    status, chi2, last = torch.full_like(zero, float(Status.NOT_CONVERGED)), zero, zero
-    kept = torch.zeros(12, dtype=zero.dtype, device=zero.device).expand(*zero.shape, 12)
+    setup = Setup(q, cov, weights, frame, _prior(problem, frame), limit)
+    start = _start(problem)
+    state = _arrive(setup, first_state(setup, frame.point_in(start)), problem, early=early)
+    return _finish(problem, setup, state, good, start)
+
+
+def _arrive(setup: Setup, state: State, problem: Problem, *, early: bool) -> State:
+    """All steps; in a graph that is traced they are a loop."""
     for iteration in range(problem.max_iterations):
-        f = model.linearise(q, cov, _per_track(v), p, t0, approximate)  # type: ignore[arg-type]
-        part, (l1, l2) = f.information(), f.multipliers(*f.y)
-        parts = torch.stack(part, dim=-1) * weights.unsqueeze(-1)
-        sums = torch.cat([parts.sum(-2), (parts * weights.unsqueeze(-1)).sum(-2)], dim=-1)
-        (d11, d12), (d21, d22) = f.d
-        down = [d11 * l1 + d21 * l2, d12 * l1 + d22 * l2, l2]
-        if not approximate and iteration > 0:
-            near = (last < 1e4 * heaviest).unsqueeze(-1)
-            extra = [torch.where(near, value, 0.0) for value in model.turning(f, l1, l2)]
-            down = [down[0] + extra[0], down[1] + extra[1], l2]
-        b = tuple((weights * entry).sum(-1) for entry in down)
-        now = (weights * (f.y[0] * l1 + f.y[1] * l2)).sum(-1)
-        if prior is not None:
-            away = _away(prior, v, frame.t)
-            pull = _times(prior[0], away)
-            sums = sums + torch.stack(prior[0] + prior[0], dim=-1)
-            b = tuple(a + c for a, c in zip(b, pull, strict=True))
-            now = now + sum(a * c for a, c in zip(away, pull, strict=True))
-        m = sums.unbind(-1)[:6]
-        factors = model.factor(m)  # type: ignore[arg-type]
-        regular = (m[5] > 0) & (factors[5] > digits * m[3]) & (factors[6] > digits * m[0])
-        if iteration == 0:
-            tilt = t0 - f.shape[0] * f.c
-            straight = (weights * (f.w[0] * f.s * f.s + 2 * f.w[1] * f.s * tilt + f.w[2] * tilt * tilt)).sum(-1)
-            apart = straight > parallel * (m[3] + m[5])
-            regular = regular & (apart if prior is None else apart | (prior[0][0] + prior[0][3] + prior[0][5] > 0))
-        step = model.solve(factors, b)  # type: ignore[arg-type]
-        gain = sum(x * y for x, y in zip(b, step, strict=True))
-        fine = active & regular & torch.isfinite(gain + sum(step) + now)
-        status = torch.where(active & ~regular, float(Status.SINGULAR), status)
-        kept = torch.where(fine.unsqueeze(-1), sums, kept)
-        chi2 = torch.where(fine, now - gain, chi2)
-        step = tuple(torch.where(fine, value, 0.0) for value in step)  # type: ignore[assignment]
-        next_p = model.moved(f, q, _per_track(step), p, approximate)  # type: ignore[arg-type]
-        p = tuple(torch.where(fine.unsqueeze(-1), new, old) for new, old in zip(next_p, p, strict=True))  # type: ignore[assignment]
-        v = (v[0] + step[0], v[1] + step[1], v[2] + (step[2] + frame.t * step[0]))
-        ratio = (gain / last).clamp(1e-6, 1.0) if iteration else torch.ones_like(gain)  # type: ignore[arg-type]
-        arrived = ((gain * ratio < limit) & (gain < 5e2 * limit)) | ((gain < stalled * heaviest) & (gain > 0.25 * last))
-        if approximate:
-            status = torch.where(fine & (iteration + 1 == problem.max_iterations), 0.0, status)
-            active = fine
-        else:
-            status, active = torch.where(fine & arrived, 0.0, status), fine & ~arrived
-        last = gain  # type: ignore[assignment]
-        if not torch.compiler.is_compiling() and not bool(active.any()):
+        state = step(setup, state, first=iteration == 0, approximate=problem.ndive)
+        if early and not bool(state.active.any()):
             break
+        if is_tracing() and problem.max_iterations > 1:
+            state = looped(setup, state, problem.max_iterations - 1, approximate=problem.ndive)
+            break
+    return state._replace(status=torch.where(state.active, 0.0, state.status)) if problem.ndive else state
+
+
+def _finish(problem: Problem, setup: Setup, state: State, good: Tensor, start: Tensor) -> Solution:
+    """The outputs in the laboratory; what has no solution stays where it started."""
+    q, cov, weights, frame = setup.q, setup.cov, setup.weights, setup.frame
+    v, p, status, chi2, approximate = state.v, state.p, state.status, state.chi2, problem.ndive
     if approximate:
-        f = model.linearise(q, cov, _per_track(v), p, t0, True)  # type: ignore[arg-type]
+        f = model.linearise(q, cov, per_track(v), p, frame.t.unsqueeze(-1), True)
         chi2 = (weights * sum(f.e[i] * f.e[i] / cov[i][i] for i in range(5))).sum(-1)
-    normal, spread = kept[..., :6].unbind(-1), kept[..., 6:].unbind(-1)
+    normal, spread = state.kept[..., :6].unbind(-1), state.kept[..., 6:].unbind(-1)
     inverse = model.inverse(model.factor(normal))  # type: ignore[arg-type]
     matrix = frame.matrix_out(model.congruent(inverse, spread) if problem.sandwich else inverse)  # type: ignore[arg-type]
     point = frame.point_out(v)

@@ -28,6 +28,14 @@ ROW = TensorType((6,))
 ROW_FOR_EACH = TensorType((6,), broadcast=True)
 PAIRS = TensorType((4, 4, 6), masked=True)
 WIDTH_ONE = TensorType((7, 1), masked=True)
+HELICES = TensorType((7, 5), masked=True)
+FREE_HELICES = TensorType((7, 5))
+WEIGHTS = TensorType((7, 1), masked=True)
+TWO_WEIGHTS = TensorType((7, 2), masked=True)
+TRIANGLES = TensorType((7, 15))
+MATRICES = TensorType((7, 25))
+POINT = TensorType((3,))
+COVARIANCE = TensorType((6,))
 CODES = TensorType((7, 1), masked=True, vocabulary=9)
 ROW_CODES = TensorType((2,), vocabulary=5)
 
@@ -72,6 +80,15 @@ GRIDS: dict[str, list[Grid]] = {
     "attention": [({"heads": [1, 2], "key_dim": [None, 5], "features": [None, 4], "dropout": [0.0, 0.2],
                     "bias": [True, False], "mask": ["all", "keys", "ignore"]},
                    [[OBJECTS], [FREE_OBJECTS], [OBJECTS, OTHERS], [FREE_OBJECTS, OTHERS]])],
+    "detach": [({}, ANY)],
+    "vertex_fit": [({"mode": ["exact", "ndive"], "precision": ["float32", "float64"], "clip": [None, 0.1],
+                     "sandwich": [None, True]},
+                    [[HELICES, HELICES], [HELICES, HELICES, WEIGHTS], [FREE_HELICES, HELICES]]),
+                   ({"mode": ["exact"]}, [[HELICES, HELICES, TWO_WEIGHTS], [HELICES, TRIANGLES, WEIGHTS],
+                                          [HELICES, MATRICES, WEIGHTS], [HELICES, HELICES, WEIGHTS, POINT, POINT],
+                                          [HELICES, HELICES, TWO_WEIGHTS, POINT, COVARIANCE, POINT]]),
+                   ({"names": [("tracks", "errors", "seed")]}, [[HELICES, HELICES, POINT]])],
+    "extrapolate": [({"precision": ["float32", "float64"]}, [[HELICES, POINT], [FREE_HELICES, POINT]])],
     "gradient_reversal": [({"strength": [1.0, 3.0]}, ANY)],
     "expression": [({"formula": ["x / (1 + abs(x))", "max(x, 0) + where(x > 1, 1, clip(x, -1, 0))"]}, ANY),
                    ({"formula": ["a * b - 1"], "names": [("a", "b")]}, [[OBJECTS, OBJECTS], [OBJECTS, ROW_FOR_EACH]])],

@@ -272,16 +272,19 @@ def test_the_library_passes_the_schema_when_it_is_included(repository: Path) -> 
 
 def test_every_block_of_the_library_is_described_and_builds(make_network: MakeNetwork) -> None:
     values = {"filters": 4, "units": 8, "heads": 2}
+    sources = {"prepend": {"objects": "x", "first": "row"}, "ghost_perigee": {"tracks": "helices", "axis": "axis"}}
+    inputs = {**MASKED, "row": TensorType((6,)), "helices": TensorType((20, 5), masked=True), "axis": TensorType((2,))}
+    tensors = {each: torch.randn(3, *kind.shape) for each, kind in inputs.items()}
     seen = 0
     for specs in library().values():
         for name, spec in specs.items():
             assert spec.description, name
             assert all(parameter.description for parameter in spec.parameters.values()), name
             given = {each: values[each] for each, parameter in spec.parameters.items() if parameter.required}
-            text = with_library(yaml.safe_dump({"out": {"from": "x", "layers": [{name: given}]}}))
-            network = make_network(text, MASKED)
-            x, mask = torch.randn(3, 20, 6), torch.rand(3, 20) < 0.7
-            assert torch.isfinite(network({"x": x}, {"x": mask}, ["out"])["out"]).all()
+            text = with_library(yaml.safe_dump({"out": {"from": sources.get(name, "x"), "layers": [{name: given}]}}))
+            network = make_network(text, inputs)
+            mask = torch.rand(3, 20) < 0.7
+            assert torch.isfinite(network(tensors, {"x": mask, "helices": mask}, ["out"])["out"]).all()
             assert sum(each.numel() for each in network.parameters()) == network.plan.counts[0]
             assert name in descriptions()
             seen += 1

@@ -1,4 +1,4 @@
-"""Blocks from which new layers are made: expression, parameter, gradient_reversal."""
+"""Blocks from which new layers are made: expression, parameter, gradient_reversal, detach."""
 
 from __future__ import annotations
 
@@ -117,3 +117,17 @@ class GradientReversal(Block):
         from engine.graph.modules.formulas import GradientReversal as Module
 
         return Module(self.strength)
+
+
+@block("detach")
+@dataclass(frozen=True)
+class Detach(Block):
+    """The same values, no gradients."""
+
+    def rule(self, inputs: Types, conventions: Conventions) -> Outcome:
+        return Outcome((inputs[0],))
+
+    def build(self, inputs: Types, conventions: Conventions) -> nn.Module:
+        from engine.graph.modules.formulas import Detach as Module
+
+        return Module()

@@ -1,4 +1,4 @@
-"""Element-wise formulas, free tensors, reversed gradients."""
+"""Element-wise formulas, free tensors, reversed and stopped gradients."""
 
 from __future__ import annotations
 
@@ -73,3 +73,11 @@ class GradientReversal(nn.Module):
         if torch.is_grad_enabled() and x.requires_grad:
             x = _Reversal.apply(x, self.strength)  # type: ignore[no-untyped-call]
         return [(x, mask)]
+
+
+class Detach(nn.Module):
+    """The same values; what comes before does not learn from what comes after."""
+
+    def forward(self, values: Values) -> Values:
+        x, mask = values[0]
+        return [(x.detach(), mask)]
