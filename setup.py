@@ -146,7 +146,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["engine", "engine.*"]), *KERNELS, "engine.schemas", "engine.specs"],
     package_dir={"engine_kernels": "kernels", "engine.schemas": "schemas", "engine.specs": "specs"},
-    package_data={"engine.schemas": ["**/*.json"], "engine.specs": ["**/*.yaml"]},
+    package_data={"engine.schemas": ["**/*.json"], "engine.specs": ["**/*.yaml", "**/*.json"]},
     ext_modules=[] if REASON is not None else [native_extension()],
     cmdclass={"build_ext": BuildNative},
     install_requires=[

@@ -19,6 +19,7 @@ from engine.spec.schema import schemas
 SPECS = Path(__file__).resolve().parent.parent.parent / "specs"
 EXPERIMENTS = sorted(SPECS.glob("*.yaml"))
 BLOCKS = sorted((SPECS / "blocks").rglob("*.yaml"))
+PARTS = sorted((SPECS / "parts").glob("*.yaml"))
 FEWEST = 1
 
 
@@ -28,7 +29,7 @@ def plain(path: Path) -> Any:
 
 def test_no_spec_is_left_out() -> None:
     assert len(EXPERIMENTS) >= FEWEST
-    assert sorted(SPECS.rglob("*.yaml")) == sorted([*EXPERIMENTS, *BLOCKS])
+    assert sorted(SPECS.rglob("*.yaml")) == sorted([*EXPERIMENTS, *BLOCKS, *PARTS])
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -50,7 +51,25 @@ def test_a_file_of_blocks_can_be_included_by_its_shipped_name(path: Path, small:
     assert set(plain(path)["blocks"]) <= set(experiment.model.blocks)
 
 
-@pytest.mark.parametrize("path", [*EXPERIMENTS, *BLOCKS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_a_part_makes_a_spec_right_that_includes_it(path: Path, tmp_path: Path) -> None:
+    """Each part is a data section; a network of its first input is put on top."""
+    name = next(iter(plain(path)["data"]["inputs"]))
+    target, samples = next(iter(plain(path)["data"]["targets"])), list(plain(path)["data"]["samples"])
+    text = f"""
+include: parts/{path.name}
+name: part
+model: {{graph: {{y: {{from: {name}, layers: [mean_pool, dense: {{units: 1, activation: sigmoid}}]}}}}}}
+training:
+  epochs: 1
+  streams: {{main: {{samples: {samples}, batch: 8}}}}
+  losses: {{y: {{binary_cross_entropy: {{of: y, target: {target}}}}}}}
+  updates: [{{minimize: y, optimizer: {{adam: {{lr: 1e-3}}}}}}]
+"""
+    assert load_text(text, beside=tmp_path).data.inputs[name].features
+
+
+@pytest.mark.parametrize("path", [*EXPERIMENTS, *BLOCKS, *PARTS], ids=lambda path: path.stem)
 def test_every_spec_tells_editors_its_schema(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=")
 
