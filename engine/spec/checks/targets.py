@@ -71,6 +71,9 @@ def _names(target: TargetSpec, data: DataSpec) -> Iterator[Mistake]:
         lists = [name for name, each in data.inputs.items() if each.keep is not None]
         message = f"the input `{spec.name}` is the row itself; name an input of objects{hint(spec.name, lists)}"
         yield Mistake((*target.path, key), message)
+    elif spec is not None and spec.text is not None:
+        message = f"the objects of `{spec.name}` are the tokens of a text, of which nothing is known to learn"
+        yield Mistake((*target.path, key), message)
     else:
         for view in views(data):
             base = base_of(view.layout, spec.of) if spec is not None else None
