@@ -10,8 +10,8 @@ the other sign of d0. For the fit:
     d0, z0, phi  as they are       theta = atan2(1, trk_ctgtheta)    theta_err = trk_ctgthetaerr * sin(theta)**2
     rho = -2.99792458e-4 * 2.0 * trk_charge / trk_pt                 rho_err = abs(rho) * trk_pterr / trk_pt
 
-The errors are those that the values were smeared with: pulls have width 1, and the
-five parameters of a track are not correlated.
+The errors are those that the values were smeared with: pulls have width 1, and the five parameters of a track are not
+correlated.
 
 jet_flav 0, 4, 5: light, c, b. n_trks, n_vertices: lengths of the lists. nBhadrons, nChadrons: heavy hadrons listed;
 nBdecay, nCdecay: tracks that come from them. BCdistance: from the decay of the first b hadron to that of the first c
@@ -66,7 +66,7 @@ def true_perigee(momentum: Array, charge: Array, production: Array) -> Array:
 
 
 def is_measured(momentum: Array, charge: Array, production: Array) -> Array:
-    """Which charged particles leave a track: hard, central, from within the beam pipe, and not too far off."""
+    """Which charged particles leave a track: hard, central, made near the beam, and passing near it."""
     central = np.abs(momentum[:, 2]) < np.sinh(LARGEST_ETA) * transverse(momentum)
     chosen: Array = (transverse(momentum) > LOWEST_PT) & central
     chosen &= np.hypot(production[:, 0], production[:, 1]) < LARGEST_RADIUS
