@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from dataclasses import MISSING, fields
@@ -19,6 +20,7 @@ from engine.graph.parameters import public_name
 from engine.graph.registry import CONTROL, Block, primitive_blocks
 from engine.graph.schema import definitions, kinds, value_schema
 from engine.graph.types import TensorType
+from engine.spec.resources import folder
 
 BATCH = 3
 OBJECTS = TensorType((7, 6), masked=True)
@@ -244,6 +246,8 @@ def test_every_block_has_a_grid() -> None:
 
 def test_schema_names_are_the_registered_blocks() -> None:
     assert set(definitions()) == set(primitive_blocks()) | set(CONTROL)
+    layers = json.loads((folder("schemas") / "model.json").read_text())["$defs"]["layer"]
+    assert set(layers["properties"]) == set(definitions())
 
 
 @pytest.mark.parametrize("name", sorted(primitive_blocks()))

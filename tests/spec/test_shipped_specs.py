@@ -17,9 +17,10 @@ from engine.spec.load import load_experiment, load_text
 from engine.spec.schema import schemas
 
 SPECS = Path(__file__).resolve().parent.parent.parent / "specs"
-EXPERIMENTS = sorted(SPECS.glob("*.yaml"))
+EXPERIMENTS = sorted({*SPECS.rglob("*.yaml")} - {*SPECS.glob("blocks/**/*.yaml"), *SPECS.glob("parts/**/*.yaml")})
 BLOCKS = sorted((SPECS / "blocks").rglob("*.yaml"))
-PARTS = sorted((SPECS / "parts").glob("*.yaml"))
+PARTS = sorted((SPECS / "parts").glob("*.yaml"))  # data sections
+PIECES = sorted((SPECS / "parts").glob("*/*.yaml"))  # whatever several specs share beside their data
 FEWEST = 1
 
 
@@ -29,7 +30,7 @@ def plain(path: Path) -> Any:
 
 def test_no_spec_is_left_out() -> None:
     assert len(EXPERIMENTS) >= FEWEST
-    assert sorted(SPECS.rglob("*.yaml")) == sorted([*EXPERIMENTS, *BLOCKS, *PARTS])
+    assert sorted(SPECS.rglob("*.yaml")) == sorted([*EXPERIMENTS, *BLOCKS, *PARTS, *PIECES])
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -56,20 +57,22 @@ def test_a_part_makes_a_spec_right_that_includes_it(path: Path, tmp_path: Path) 
     """Each part is a data section; a network of its first input is put on top."""
     name = next(iter(plain(path)["data"]["inputs"]))
     target, samples = next(iter(plain(path)["data"]["targets"])), list(plain(path)["data"]["samples"])
+    classes = len(plain(path)["data"]["targets"][target]["classes"])
+    kind, units = ("binary_cross_entropy", 1) if classes == 2 else ("cross_entropy", classes)
     text = f"""
 include: parts/{path.name}
 name: part
-model: {{graph: {{y: {{from: {name}, layers: [mean_pool, dense: {{units: 1, activation: sigmoid}}]}}}}}}
+model: {{graph: {{y: {{from: {name}, layers: [mean_pool, dense: {units}]}}}}}}
 training:
   epochs: 1
   streams: {{main: {{samples: {samples}, batch: 8}}}}
-  losses: {{y: {{binary_cross_entropy: {{of: y, target: {target}}}}}}}
+  losses: {{y: {{{kind}: {{of: y, target: {target}}}}}}}
   updates: [{{minimize: y, optimizer: {{adam: {{lr: 1e-3}}}}}}]
 """
     assert load_text(text, beside=tmp_path).data.inputs[name].features
 
 
-@pytest.mark.parametrize("path", [*EXPERIMENTS, *BLOCKS, *PARTS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*EXPERIMENTS, *BLOCKS, *PARTS, *PIECES], ids=lambda path: path.stem)
 def test_every_spec_tells_editors_its_schema(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=")
 
