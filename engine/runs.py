@@ -62,6 +62,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def loaded(self) -> Path:
+        """Copies of the weights of other runs that it started from."""
+        return self.path / "loaded"
+
+    @property
     def plots(self) -> Path:
         """Figures as PNG and PDF."""
         return self.path / "plots"
@@ -110,6 +115,15 @@ def create_run(root: Path, name: str) -> RunDirectory:
             raise UsageError(message) from None
     _point_latest(folder, path.name)
     return RunDirectory(path)
+
+
+GROUP = "repeat.json"
+"""The file that makes a directory a group of repeated runs."""
+
+
+def is_group(path: Path) -> bool:
+    """Whether a directory holds repeated runs of one spec."""
+    return (path / GROUP).is_file()
 
 
 def _point_latest(folder: Path, target: str) -> None:

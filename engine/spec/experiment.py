@@ -25,8 +25,9 @@ class Experiment:
 
     @property
     def trained_on(self) -> dict[str, str]:
-        """For each node that a loss looks at the target that the first such loss compares it with."""
+        """For each node that a loss compares with a target the target of the first such loss."""
         found: dict[str, str] = {}
         for loss in self.training.losses.values():
-            found.setdefault(loss.of.removesuffix(".logits"), loss.target)
+            if loss.target is not None:
+                found.setdefault(loss.of.removesuffix(".logits"), loss.target)
         return found

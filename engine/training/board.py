@@ -62,8 +62,12 @@ class TensorBoard:
         """
         step = int(record["step"])
         for key, value in record.items():
-            if isinstance(value, float) and math.isfinite(value) and key != "seconds":
+            if isinstance(value, float) and math.isfinite(value) and key not in ("seconds", "epoch"):
                 self.writer.add_scalar(tag_of(key, group), value, step)
+
+    def phase(self, sentence: str, step: int) -> None:
+        """Write which phase begins, as text at its first iteration."""
+        self.writer.add_text("phase", sentence, step)
 
     def histograms(self, parameters: Iterable[tuple[str, Tensor]], step: int) -> None:
         """Write the distributions of weights and of their last gradients."""

@@ -23,7 +23,7 @@ from engine.errors import TrainingError
 
 WEIGHTS = "network.safetensors"
 STATE = "state.pt"
-VERSION = 1
+VERSION = 2
 
 
 def save(folder: Path, network: nn.Module, state: dict[str, Any], best: bool) -> Path:
@@ -66,14 +66,23 @@ def load_weights(network: nn.Module, checkpoint: Path) -> None:
         TrainingError: there is no such checkpoint, or its weights are not those of this network.
     """
     path = checkpoint / WEIGHTS
-    try:
-        weights = load_file(path)
-    except FileNotFoundError as error:
-        raise TrainingError(f"there is no checkpoint {checkpoint}; has the training come to its first one?") from error
-    except Exception as error:  # safetensors raises its own kinds for damaged files
-        raise TrainingError(f"the weights {path} cannot be read: {error}") from error
+    if not path.is_file():
+        raise TrainingError(f"there is no checkpoint {checkpoint}; has the training come to its first one?")
+    weights = read_weights(path)
     _compare(path, weights, network.state_dict())
     network.load_state_dict(weights)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights, by name.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # safetensors raises its own kinds for damaged files
+        raise TrainingError(f"the weights {path} cannot be read: {error}") from error
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The training loop, to be read in one sitting: epochs, iterations, validation, logs, checkpoints, the ways to end."""
+"""The training loop, to be read in one sitting: epochs, iterations, validation, logs, checkpoints, the ways to end.
+
+One loop trains one phase. A round is what lies between two validations: an epoch, or a part of one.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,13 @@ READ_EVERY = 50  # iterations between two looks at the losses, each of which wai
 
 @dataclass
 class Loop:
-    """Everything that a training needs, and where it is.
+    """Everything that a phase of a training needs, and where it is.
 
     Attributes:
-        training: the section of the spec.
+        training: the section of the spec, or its phase.
         network: on its device.
         updates: what one iteration does.
-        validation: what ends an epoch.
+        validation: what ends a round.
         dataset, seed, device: where the batches come from and go to.
         steps_per_epoch: iterations in an epoch.
         position: where the training is.
@@ -90,26 +93,45 @@ class Loop:
                 if metrics is None:
                     self.save(best=False)
                     self.leave()
-                self.end_epoch(metrics)
+                self.end_round(metrics)
                 if stop.requested:
                     self.leave()
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the metric has not got better for long enough."""
+        return self.stopped_early or self.epochs_done >= self.training.epochs
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the metric has not got better for long enough while there were epochs left."""
         stopping = self.training.early_stopping
         patient = stopping is None or self.position.stopping.waited < stopping.patience
-        return self.position.epoch >= self.training.epochs or not patient
+        return not patient and self.epochs_done < self.training.epochs
+
+    @property
+    def epochs_done(self) -> int:
+        """Whole epochs of the phase."""
+        return self.position.epoch - self.position.first_epoch
+
+    @property
+    def epochs_begun(self) -> int:
+        """Epochs of the phase, one that is under way among them."""
+        return self.epochs_done + bool(self.position.part)
+
+    def round_end(self, part: int) -> int:
+        """The iteration at which a part of this epoch (counted from 1) ends."""
+        begin = self.position.first_step + self.epochs_done * self.steps_per_epoch
+        return begin + self.steps_per_epoch * part // self.training.validations_per_epoch
 
     def train_epoch(self, batches: Iterator[Mapping[str, Batch]], stop: StopRequest) -> None:
-        """The iterations of an epoch that are still to be done."""
+        """The iterations that are still to be done until the next validation, mostly those of an epoch."""
         position, every = self.position, self.training.checkpoint_every
-        end = (position.epoch + 1) * self.steps_per_epoch
+        begun, end = self.round_end(position.part), self.round_end(position.part + 1)
         self.network.train()
         self.active = None
-        label = f"epoch {position.epoch + 1}/{self.training.epochs}"
-        with self.progress.task(label, self.steps_per_epoch, "steps") as task:
-            task.start_at(position.step - (end - self.steps_per_epoch))
+        with self.progress.task(self.label(), end - begun, "steps") as task:
+            task.start_at(position.step - begun)
             begin = time.monotonic()
             while position.step < end:
                 self.iterate(next(batches))
@@ -127,6 +149,13 @@ class Loop:
                     self.leave()
                 begin = time.monotonic()
 
+    def label(self) -> str:
+        """The round that begins: `epoch 3/20`, `joint: epoch 3/20, part 2/4`."""
+        phase = f"{self.training.name}: " if self.training.name else ""
+        parts = self.training.validations_per_epoch
+        part = f", part {self.position.part + 1}/{parts}" if parts > 1 else ""
+        return f"{phase}epoch {self.epochs_done + 1}/{self.training.epochs}{part}"
+
     def iterate(self, batches: Mapping[str, Batch]) -> None:
         """One iteration: every update as often as it repeats, all on the same batches."""
         values: dict[str, Tensor] = {}
@@ -134,14 +163,14 @@ class Loop:
             if update is not self.active:
                 update.activate()
                 self.active = update
-            update.set_learning_rate(self.position.step)
+            update.set_learning_rate(self.position.step - self.position.first_step)
             for _ in range(update.spec.repeat):
                 losses, values["total"] = update.step(batches)
                 values.update(losses)
         self.pending.append(torch.stack([values[name] for name in self.names]))
         self.position.step += 1
         rows = sum(len(batch.rows) for batch in batches.values())
-        self.position.epoch_means.rows += rows
+        self.position.round_means.rows += rows
         self.position.log_means.rows += rows
 
     def read_losses(self, begin: float, task: Task) -> None:
@@ -157,11 +186,11 @@ class Loop:
         for number, row in enumerate(values):
             if not np.isfinite(row).all():
                 raise self.failure(first + number, row)
-            self.position.epoch_means.add(row)
+            self.position.round_means.add(row)
             self.position.log_means.add(row)
-        self.position.epoch_means.seconds += seconds
+        self.position.round_means.seconds += seconds
         self.position.log_means.seconds += seconds
-        means = self.position.epoch_means.record(self.names)
+        means = self.position.round_means.record(self.names)
         rate = means.pop("rows_per_second")
         losses = ", ".join(f"{name.removeprefix('train.')} {value:.4g}" for name, value in means.items())
         task.note(f"{short(rate)} rows/s, {losses}")
@@ -173,37 +202,46 @@ class Loop:
             "step": self.position.step,
             **self.position.log_means.record(self.names),
         }
-        self.log.write({"kind": "step", **record, **self.learning_rates()})
+        self.log.write({"kind": "step", **self.phase(), **record, **self.learning_rates()})
         self.board.scalars({**record, **self.learning_rates()}, group="step")
         self.position.log_means.clear()
 
-    def end_epoch(self, validated: Mapping[str, float]) -> None:
-        """Log the epoch, let schedules and watches see its metrics, write the checkpoint."""
-        position = self.position
-        position.epoch += 1
-        metrics = {**position.epoch_means.record(self.names), **validated}
+    def end_round(self, validated: Mapping[str, float]) -> None:
+        """Log the round, let schedules and watches see its metrics, write the checkpoint."""
+        position, parts = self.position, self.training.validations_per_epoch
+        position.validations += 1
+        whole, position.part = divmod(position.part + 1, parts)
+        position.epoch += whole
+        epochs = position.epoch + round(position.part / parts, 6) if position.part else position.epoch
+        metrics = {**position.round_means.record(self.names), **validated}
         for update in self.updates:
-            update.schedule.observe(metrics)
-        best = position.best.observe(position.epoch, metrics)
-        position.stopping.observe(position.epoch, metrics)
+            update.observe(metrics)
+        improved = position.best.observe(metrics)
+        position.stopping.observe(metrics)
         position.last_metrics = metrics
-        if best or self.training.best is None:
-            position.best_metrics = metrics
-        record = {"epoch": position.epoch, "step": position.step, **metrics, **self.learning_rates()}
-        self.log.write({"kind": "epoch", **record, "seconds": round(position.seconds, 3)})
+        best = improved or self.training.best is None
+        if best:
+            position.best_epoch, position.best_metrics = epochs, metrics
+        record = {"epoch": epochs, "step": position.step, **metrics, **self.learning_rates()}
+        flags = {"best": True} if improved else {}
+        self.log.write({"kind": "epoch", **self.phase(), **record, **flags, "seconds": round(position.seconds, 3)})
         self.show(record)
-        position.epoch_means.clear()
+        position.round_means.clear()
         self.save(best)
         told = ", ".join(f"{name} {value:.4g}" for name, value in validated.items())
-        self.progress.say(f"epoch {position.epoch}: {told}{' (best so far)' if best else ''}")
+        self.progress.say(f"epoch {epochs:.4g}: {told}{' (best so far)' if improved else ''}")
+
+    def phase(self) -> dict[str, str]:
+        """What a line of the log says of the phase."""
+        return {"phase": self.training.name} if self.training.name else {}
 
     def show(self, record: Mapping[str, float | int]) -> None:
-        """An epoch on TensorBoard."""
+        """A validation on TensorBoard."""
         self.board.scalars(record)
         every, epoch = self.training.histograms_every, self.position.epoch
-        if every and epoch % every == 0:
+        if every and epoch % every == 0 and not self.position.part:
             self.board.histograms(self.network.named_parameters(), self.position.step)
-        if epoch == 1:
+        if self.position.validations == 1:
             first = next(iter(self.training.streams.values()))
             batch = first_rows(self.dataset, first.samples, self.device)
             outputs = list(dict.fromkeys(loss.of for loss in self.training.losses.values()))

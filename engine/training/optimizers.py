@@ -7,6 +7,8 @@ optimizer is made, which takes longer than everything else up to the first train
 - adam, torch: lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps); Keras adds eps to sqrt(v) instead.
 - nadam (Dozat 2016): mu_t = beta1 * (1 - 0.5 * 0.96^(t * momentum_decay)), the mean of momentum and gradient weighted
   by mu_(t+1) and 1 - mu_t, each corrected for its bias.
+- novograd (Ginsburg et al. 2019, arXiv:1905.11286), tensor by tensor: v = beta2 * v + (1 - beta2) * |g|^2 (|g|^2 at
+  first), m = beta1 * m + g / (sqrt(v) + eps) + weight_decay * w, step -lr * m.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Optimizer:
     """
 
     slot_names: ClassVar[tuple[str, ...]] = ()
+    decays_itself: ClassVar[bool] = False  # the formula has the weight decay in it
 
     def __init__(self, parameters: Sequence[Parameter], options: Mapping[str, Any]) -> None:
         self.parameters = list(parameters)
@@ -60,7 +63,7 @@ class Optimizer:
             return
         parameters: list[Tensor] = [self.parameters[index] for index in used]
         gradients = [grad for index in used if (grad := self.parameters[index].grad) is not None]
-        decay = self.options["weight_decay"]
+        decay = 0.0 if self.decays_itself else self.options["weight_decay"]
         if decay and self.options.get("decoupled"):
             torch._foreach_mul_(parameters, 1.0 - self.rate * decay)
         elif decay:
@@ -70,6 +73,13 @@ class Optimizer:
     def move(self, parameters: list[Tensor], gradients: list[Tensor], slots: Mapping[str, list[Tensor]]) -> None:
         """The formula of the optimizer, on parameters that have a gradient."""
         raise NotImplementedError
+
+    def forget(self) -> None:
+        """Begin anew: no step was done, nothing is remembered of the gradients."""
+        self.steps = 0
+        for slot in self.slots.values():
+            for each in slot:
+                each.zero_()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -158,6 +168,10 @@ class Nadam(Optimizer):
         torch._foreach_addcdiv_(parameters, gradients, width, value=-self.rate * along)
         torch._foreach_addcdiv_(parameters, mean, width, value=-self.rate * ahead)
 
+    def forget(self) -> None:
+        super().forget()
+        self.product = 1.0
+
     def _momentum(self, step: int) -> float:
         return float(self.options["beta1"] * (1.0 - 0.5 * 0.96 ** (step * self.options["momentum_decay"])))
 
@@ -167,6 +181,31 @@ class Nadam(Optimizer):
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         self.product = state["product"]
+
+
+class Novograd(Optimizer):
+    """Momentum of gradients that are divided by the norm of their tensor."""
+
+    slot_names = ("mean", "square")
+    decays_itself = True
+
+    def __init__(self, parameters: Sequence[Parameter], options: Mapping[str, Any]) -> None:
+        super().__init__(parameters, options)
+        self.slots["square"] = [each.new_zeros(()) for each in self.parameters]
+
+    def move(self, parameters: list[Tensor], gradients: list[Tensor], slots: Mapping[str, list[Tensor]]) -> None:
+        beta1, beta2, decay = (self.options[key] for key in ("beta1", "beta2", "weight_decay"))
+        mean, square = slots["mean"], slots["square"]
+        norms = list(torch._foreach_norm(gradients))
+        torch._foreach_mul_(square, beta2)
+        torch._foreach_addcmul_(square, norms, norms, 1.0 - beta2 if self.steps > 1 else 1.0)
+        width = list(torch._foreach_sqrt(square))
+        torch._foreach_add_(width, self.options["eps"])
+        torch._foreach_mul_(mean, beta1)
+        torch._foreach_add_(mean, torch._foreach_div(gradients, width))
+        if decay:
+            torch._foreach_add_(mean, parameters, alpha=decay)
+        torch._foreach_add_(parameters, mean, alpha=-self.rate)
 
 
 def _moments(
@@ -185,6 +224,7 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "nadam": (Nadam, _ADAM),
     "adam": (Adam, {**_ADAM, "amsgrad": False}),
     "adamw": (Adam, {**_ADAM, "amsgrad": False, "decoupled": True}),
+    "novograd": (Novograd, {"lr": 1e-3, "beta1": 0.9, "beta2": 0.25, "eps": 1e-6, "weight_decay": 0.0}),
     "sgd": (SGD, {"lr": 1e-2, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}),
 }
 """The class of each kind, and the settings that do not depend on the conventions."""
@@ -194,12 +234,14 @@ CONVENTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "nadam": {"eps": 1e-7, "momentum_decay": 1.0},
         "adam": {"eps": 1e-7, "eps_first": True},
         "adamw": {"eps": 1e-7, "eps_first": True, "weight_decay": 4e-3},
+        "novograd": {},
         "sgd": {},
     },
     "torch": {
         "nadam": {"eps": 1e-8, "momentum_decay": 4e-3},
         "adam": {"eps": 1e-8, "eps_first": False},
         "adamw": {"eps": 1e-8, "eps_first": False, "weight_decay": 1e-2},
+        "novograd": {},
         "sgd": {},
     },
 }

@@ -51,18 +51,20 @@ class Schedule:
         """The metric that it watches, if any."""
         return self.options.get("metric", "validation.total") if self.kind == "plateau" else None
 
-    def observe(self, metrics: Mapping[str, float]) -> None:
-        """At the end of an epoch: come down if the metric has not got better for long enough."""
+    def observe(self, metrics: Mapping[str, float]) -> bool:
+        """After a validation: come down if the metric has not got better for long enough; True if it does."""
         if self.metric is None:
-            return
+            return False
         value = metrics[self.metric] * (1.0 if self.options.get("mode", "min") == "min" else -1.0)
-        if self.best is None or value < self.best - self.options.get("min_delta", 1e-4):
+        if math.isfinite(value) and (self.best is None or value < self.best - self.options.get("min_delta", 1e-4)):
             self.best, self.waited = value, 0
-            return
+            return False
         self.waited += 1
-        if self.waited >= self.options.get("patience", 10):
-            self.level = max(self.level * self.options.get("factor", 0.1), self.options.get("floor", 0.0))
-            self.waited = 0
+        if self.waited < self.options.get("patience", 10):
+            return False
+        before, self.waited = self.level, 0
+        self.level = max(before * self.options.get("factor", 0.1), self.options.get("floor", 0.0))
+        return self.level < before
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.spec.sections import MonitorSpec
+from engine.spec.sections import MonitorSpec, TrainingSpec
 
 
 @dataclass
@@ -50,75 +50,115 @@ class Means:
 
 @dataclass
 class Watch:
-    """Follows a metric from epoch to epoch.
+    """Follows a metric from validation to validation.
 
     Attributes:
         monitor: which one, and whether small or large is good; None watches nothing.
         min_delta: an improvement is larger than this.
         best: its best value so far, None before the first finite one.
-        epoch: of the best value, counted from 1; 0 before the first.
-        waited: epochs since then.
+        waited: validations since then.
     """
 
     monitor: MonitorSpec | None
     min_delta: float = 0.0
     best: float | None = None
-    epoch: int = 0
     waited: int = 0
 
-    def observe(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Take the metrics of an epoch; True if this one is the best so far."""
+    def observe(self, metrics: Mapping[str, float]) -> bool:
+        """Take the metrics of a validation; True if this one is the best so far."""
         if self.monitor is None:
             return False
         value = metrics[self.monitor.metric]
         gain = 0.0 if self.best is None else self.best - value if self.monitor.mode == "min" else value - self.best
         if np.isfinite(value) and (self.best is None or gain > self.min_delta):
-            self.best, self.epoch, self.waited = value, epoch, 0
+            self.best, self.waited = value, 0
             return True
         self.waited += 1
         return False
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"best": self.best, "epoch": self.epoch, "waited": self.waited}
+        return {"best": self.best, "waited": self.waited}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a checkpoint."""
-        self.best, self.epoch, self.waited = state["best"], state["epoch"], state["waited"]
+        self.best, self.waited = state["best"], state["waited"]
+
+
+PARTS = ("round_means", "log_means", "best", "stopping")
+PLAIN = (
+    "step", "epoch", "part", "validations", "phase", "first_step", "first_epoch", "done",
+    "best_epoch", "last_metrics", "best_metrics", "seconds",
+)  # fmt: skip
 
 
 @dataclass
 class Position:
-    """Where the training is.
+    """Where the training is. Iterations and epochs are counted through all phases.
 
     Attributes:
         step: iterations done, which is also the position in the data of every stream.
-        epoch: epochs done, their validation included.
-        epoch_means, log_means: of the losses since the epoch began, and since the last line of the log.
-        best, stopping: the metrics that say which epoch is kept, and when to stop.
-        last_metrics, best_metrics: of the last epoch and of the best one.
+        epoch: epochs done, their validation included; one that a phase left early counts as one.
+        part: validations done in the epoch that has begun.
+        validations: done in all.
+        phase: number of the phase, counted from 0.
+        first_step, first_epoch: where the phase began.
+        done: name, epochs and whether stopped early of each phase that is over.
+        round_means, log_means: of the losses since the last validation, and since the last line of the log.
+        best, stopping: the metrics that say what is kept, and when to stop.
+        best_epoch: epochs that were done at the best validation (1.25: one and a quarter).
+        last_metrics, best_metrics: of the last validation and of the best one.
         seconds: of training and validation, over all resumed parts.
     """
 
-    epoch_means: Means
+    round_means: Means
     log_means: Means
     best: Watch
     stopping: Watch
     step: int = 0
     epoch: int = 0
+    part: int = 0
+    validations: int = 0
+    phase: int = 0
+    first_step: int = 0
+    first_epoch: int = 0
+    done: list[tuple[str, int, bool]] = field(default_factory=list)
+    best_epoch: float = 0
     last_metrics: dict[str, float] = field(default_factory=dict)
     best_metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        parts = {name: getattr(self, name).state() for name in ("epoch_means", "log_means", "best", "stopping")}
-        plain = {name: getattr(self, name) for name in ("step", "epoch", "last_metrics", "best_metrics", "seconds")}
-        return {**parts, **plain}
+        return {name: getattr(self, name).state() for name in PARTS} | {name: getattr(self, name) for name in PLAIN}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a checkpoint."""
-        for name in ("epoch_means", "log_means", "best", "stopping"):
+        for name in PARTS:
             getattr(self, name).restore(state[name])
-        for name in ("step", "epoch", "last_metrics", "best_metrics", "seconds"):
+        for name in PLAIN:
             setattr(self, name, state[name])
+
+
+def begin_phase(phase: TrainingSpec, losses: int, before: Position | None = None) -> Position:
+    """The position at the beginning of a phase.
+
+    Args:
+        phase: that begins.
+        losses: values that an iteration gives, the total among them.
+        before: where the phase before it ended; None for the first one.
+    """
+    stopping = phase.early_stopping
+    position = Position(
+        round_means=Means(np.zeros(losses)),
+        log_means=Means(np.zeros(losses)),
+        best=Watch(phase.best),
+        stopping=Watch(stopping.monitor, stopping.min_delta) if stopping else Watch(None),
+    )
+    if before is None:
+        return position
+    for name in PLAIN:
+        setattr(position, name, getattr(before, name))
+    position.epoch, position.part = before.epoch + bool(before.part), 0
+    position.phase, position.first_step, position.first_epoch = before.phase + 1, before.step, position.epoch
+    return position

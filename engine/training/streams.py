@@ -20,7 +20,7 @@ def iteration_length(training: TrainingSpec, dataset: PreparedDataset) -> int:
     """Iterations in an epoch: as declared, or as many as the first stream needs to see each of its rows once.
 
     Raises:
-        TrainingError: a stream has no training rows.
+        TrainingError: a stream has no training rows, or an epoch fewer iterations than validations.
     """
     rows = {name: len(dataset.rows(stream.samples, "train").row) for name, stream in training.streams.items()}
     for name, number in rows.items():
@@ -30,7 +30,13 @@ def iteration_length(training: TrainingSpec, dataset: PreparedDataset) -> int:
                 f"the stream {name} has no training rows: its samples ({samples}) have none in the training split"
             )
     first = next(iter(training.streams))
-    return training.steps_per_epoch or -(-rows[first] // training.streams[first].batch)
+    steps = training.steps_per_epoch or -(-rows[first] // training.streams[first].batch)
+    if training.validations_per_epoch > steps:
+        raise TrainingError(
+            f"{'.'.join(map(str, training.path))}.validations_per_epoch is {training.validations_per_epoch}, but an "
+            f"epoch has no more than {steps} step{'s' * (steps != 1)}"
+        )
+    return steps
 
 
 def device_batches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import TrainingError
-from engine.progress import Progress
 from engine.spec.sections import TrainingSpec
 from engine.training.objectives import Objective
 
 if TYPE_CHECKING:
-    from engine.data.store import PreparedDataset
+    from engine.data.store import PreparedDataset, RowIndex
+
+
+CHUNK = 4096  # rows whose objects are looked at together
 
 
 def check_targets(
-    training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset, progress: Progress
+    training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset, tell: Callable[[str], None]
 ) -> dict[str, Objective]:
-    """Mark the losses some of whose rows have no target; those rows are left out and told.
+    """Mark the losses that have nothing to compare some of their rows with; those rows are left out and told.
+
+    Objects and pairs are padded, so something is always absent among them and nothing is told.
 
     Raises:
         TrainingError: a sample has no target at all, so it should not be in the stream of the loss.
@@ -32,8 +36,9 @@ def check_targets(
         absent = _absent(name, objective, training, dataset)
         for sample, (lost, rows) in absent.items():
             what = f"have no target {objective.spec.target} and do not count for the loss {name}"
-            progress.say(f"{lost} of {rows} rows of {sample} {what}")
-        checked[name] = replace(objective, incomplete=bool(absent))
+            tell(f"{lost} of {rows} rows of {sample} {what}")
+        listed = objective.spec.target is not None and _listed(objective.spec.target, dataset)
+        checked[name] = replace(objective, incomplete=bool(absent) or listed)
     return checked
 
 
@@ -47,9 +52,11 @@ def check_weights(training: TrainingSpec, objectives: Mapping[str, Objective], d
         weight, stream = objective.spec.weight, training.streams[objective.spec.stream]
         if weight is None:
             continue
-        column, target = f"weight:{weight}", f"target:{objective.spec.target}"
-        read = dataset.read([column, target], dataset.rows(stream.samples, "train"))
-        total = float(read[column][_present(read[target])].sum())
+        rows, target = dataset.rows(stream.samples, "train"), objective.spec.target
+        values = dataset.read([f"weight:{weight}"], rows)[f"weight:{weight}"]
+        if target is not None and not _listed(target, dataset):
+            values = values[_present(dataset.read([f"target:{target}"], rows)[f"target:{target}"])]
+        total = float(values.sum())
         if not (total > 0 and math.isfinite(total)):
             raise TrainingError(
                 f"the weights ({weight}) of the training rows of the stream {stream.name} sum to {total:g}, so the "
@@ -57,10 +64,16 @@ def check_weights(training: TrainingSpec, objectives: Mapping[str, Objective], d
             )
 
 
+def _listed(target: str, dataset: PreparedDataset) -> bool:
+    """Whether a target has a value for each object or pair, not one a row."""
+    return bool(dataset.manifest["targets"][target].get("kind", "row") != "row")
+
+
 def _present(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows have a target: a class (not -1), a finite number."""
-    present: NDArray[np.bool_] = values >= 0 if np.issubdtype(values.dtype, np.integer) else np.isfinite(values)
-    return present
+    """What has a target: a class (not -1), finite numbers in all components."""
+    present = np.asarray(values >= 0 if np.issubdtype(values.dtype, np.integer) else np.isfinite(values))
+    whole: NDArray[np.bool_] = np.logical_and.reduce(np.atleast_2d(present.T), axis=0)
+    return whole
 
 
 def _absent(
@@ -68,14 +81,17 @@ def _absent(
 ) -> dict[str, tuple[int, int]]:
     """For each sample with such rows: how many rows have no target, of how many (training and validation)."""
     target, stream = objective.spec.target, training.streams[objective.spec.stream]
-    absent = {}
+    absent: dict[str, tuple[int, int]] = {}
+    if target is None:
+        return absent
     for sample in stream.samples:
-        lost = rows = 0
-        for split in ("train", "validation"):
-            index = dataset.rows([sample], split)
-            values = dataset.read([f"target:{target}"], index)[f"target:{target}"]
-            rows += len(values)
-            lost += int(np.sum(~_present(values)))
+        indices = [dataset.rows([sample], split) for split in ("train", "validation")]
+        rows = sum(len(index) for index in indices)
+        if _listed(target, dataset):
+            lost = 0 if any(_any_object(target, index, dataset) for index in indices) else rows
+        else:
+            values = (dataset.read([f"target:{target}"], index)[f"target:{target}"] for index in indices)
+            lost = sum(int(np.sum(~_present(each))) for each in values)
         if rows and lost == rows:
             raise TrainingError(
                 f"no row of the sample {sample} has a target {target}, which the loss {name} needs; give the sample a "
@@ -84,3 +100,13 @@ def _absent(
         if lost:
             absent[sample] = (lost, rows)
     return absent
+
+
+def _any_object(target: str, index: RowIndex, dataset: PreparedDataset) -> bool:
+    """Whether any object or pair of these rows has the target."""
+    for start in range(0, len(index), CHUNK):
+        rows = type(index)(index.segment[start : start + CHUNK], index.row[start : start + CHUNK])
+        values = dataset.read_objects(f"target:{target}", rows)
+        if bool((values >= 0).any() if np.issubdtype(values.dtype, np.integer) else np.isfinite(values).any()):
+            return True
+    return False

@@ -1,4 +1,4 @@
-"""Train a declared experiment on prepared data: put the parts together, run the loop, say what came of it."""
+"""Train a declared experiment on prepared data: phase after phase, from the start or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from engine.errors import TrainingError
-from engine.graph.network import build_network
 from engine.progress import Progress
-from engine.spec.sections import MonitorSpec
 from engine.training import checkpoint
 from engine.training.board import TensorBoard
 from engine.training.checks import check_precision
+from engine.training.loading import fit, load_nodes
 from engine.training.logs import MetricsLog
-from engine.training.loop import Loop
-from engine.training.objectives import CLASSIFICATION, Objective, make_objectives
-from engine.training.state import Means, Position, Watch
-from engine.training.streams import iteration_length
-from engine.training.targets import check_targets, check_weights
-from engine.training.updates import make_updates
-from engine.training.validation import Validation
+from engine.training.session import Session, assemble
+from engine.training.sources import Kept, keep_copies
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset
@@ -35,6 +29,7 @@ if TYPE_CHECKING:
     from engine.runs import RunDirectory
     from engine.spec.experiment import Experiment
     from engine.spec.sections import TrainingSpec
+    from engine.training.loop import Loop
 
 
 @dataclass(frozen=True)
@@ -42,24 +37,36 @@ class TrainingSummary:
     """What came of a training.
 
     Attributes:
-        epochs, steps: that were done.
-        best_epoch: the epoch of the best checkpoint, counted from 1; the last one where nothing says which is best.
-        best_metrics: the metrics of that epoch, as in metrics.jsonl.
-        last_metrics: those of the last epoch.
-        stopped_early: whether early stopping ended it.
+        epochs, steps: that were done, in all phases.
+        best_epoch: epochs that were done at the best validation of the last phase; the last one where nothing says
+            which is best.
+        best_metrics: the metrics of that validation, as in metrics.jsonl.
+        last_metrics: those of the last one.
+        stopped_early: whether early stopping ended the last phase.
+        phases: name, epochs and whether stopped early of each phase; one without a name where there are no phases.
         best, last: the checkpoints (directories with `network.safetensors`).
         seconds: of training and validation.
     """
 
     epochs: int
     steps: int
-    best_epoch: int
+    best_epoch: float
     best_metrics: dict[str, float]
     last_metrics: dict[str, float]
     stopped_early: bool
+    phases: tuple[tuple[str, int, bool], ...]
     best: Path
     last: Path
     seconds: float
+
+    @property
+    def sentence(self) -> str:
+        """What was trained, in a line."""
+        early = {True: ", stopped early", False: ""}
+        parts = [f"{name} {epochs}{early[stopped]}" for name, epochs, stopped in self.phases if name]
+        phases = f": {'; '.join(parts)}" if parts else early[self.stopped_early]
+        rate = f"{self.steps} iterations in {self.seconds:.0f} s"
+        return f"trained {self.epochs} epochs{phases} ({rate}); best epoch {self.best_epoch:.4g}"
 
 
 def train(
@@ -84,55 +91,57 @@ def train(
 
     Raises:
         TrainingError: data without rows or targets, a loss that is not finite, a checkpoint that does not fit.
+        UsageError: a run that weights are loaded from is not there.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    training, where = experiment.training, torch.device(device)
-    prepare_device(training, where)
-    loop = assemble(experiment, plan, dataset, run, where, progress if progress is not None else Progress())
+    where = torch.device(device)
+    prepare_device(experiment.training, where)
+    session = assemble(experiment, plan, dataset, run, where, progress if progress is not None else Progress())
+    loads = keep_copies(experiment.training, run)
+    for each in loads:
+        fit(session.network, each)
     seed_everything(experiment.seed)
     last = checkpoint.find(run.checkpoints) if resume else None
-    log_position = restore(loop, last) if last else 0
+    loop, log_position = restore(session, last) if last else (session.loop(0), 0)
     with (
-        closing(MetricsLog(run.metrics_log, log_position)) as loop.log,
-        closing(TensorBoard(run.tensorboard, experiment.document.to_yaml(), loop.position.step)) as loop.board,
+        closing(MetricsLog(run.metrics_log, log_position)) as log,
+        closing(TensorBoard(run.tensorboard, experiment.document.to_yaml(), loop.position.step)) as board,
     ):
-        loop.run()
-    return summarise(loop)
+        loop.log, loop.board = log, board
+        if last is None:
+            begin(session, loop, loads)
+        while True:
+            loop.run()
+            loop.position.done.append((loop.training.name, loop.epochs_begun, loop.stopped_early))
+            if loop.position.phase + 1 == len(session.stages):
+                return summarise(loop)
+            loop = session.loop(loop.position.phase + 1, loop.position)
+            loop.log, loop.board = log, board
+            begin(session, loop, loads)
 
 
-def assemble(
-    experiment: Experiment,
-    plan: Plan,
-    dataset: PreparedDataset,
-    run: RunDirectory,
-    device: torch.device,
-    progress: Progress,
-) -> Loop:
-    """The loop with all its parts, at the beginning."""
-    training = experiment.training
-    network = build_network(plan, experiment.seed).to(device)
-    steps_per_epoch = iteration_length(training, dataset)
-    objectives = check_targets(training, make_objectives(training.losses, plan.offers), dataset, progress)
-    check_weights(training, objectives, dataset)
-    check_metrics(training, objectives, dataset)
-    updates = make_updates(
-        training, network, objectives, list(plan.nodes), experiment.conventions, steps_per_epoch, device
-    )
-    names = [*dict.fromkeys(name for update in updates for name in update.objectives), "total"]
-    return Loop(
-        training=training,
-        network=network,
-        updates=updates,
-        validation=Validation(training, network, objectives, dataset, device),
-        dataset=dataset,
-        seed=experiment.seed,
-        device=device,
-        steps_per_epoch=steps_per_epoch,
-        position=make_position(training, names),
-        checkpoints=run.checkpoints,
-        progress=progress,
-        names=names,
-    )
+def begin(session: Session, loop: Loop, loads: Sequence[Kept]) -> None:
+    """Put the weights into the network that a phase begins with: the best of the phase before, and what is loaded.
+
+    From the second phase on they are a checkpoint, the best one until the first validation. Being killed before or
+    after it makes no difference: what is loaded does not depend on what was there.
+    """
+    training, phase = loop.training, loop.position.phase
+    if phase:
+        best = checkpoint.find(loop.checkpoints, "best")
+        checkpoint.load_weights(loop.network, best or loop.checkpoints / "best")
+    wanted = [training.load, session.experiment.training.load if phase == 0 else None]
+    for kept in loads:
+        if any(kept.load is each for each in wanted):
+            loop.progress.say(load_nodes(loop.network, kept))
+    if training.name:
+        frozen = f", {', '.join(training.freeze)} frozen" if training.freeze else ""
+        sentence = f"phase {training.name}: {training.epochs} epochs of {loop.steps_per_epoch} steps{frozen}"
+        loop.progress.say(sentence)
+        if training.epochs:
+            loop.board.phase(sentence, loop.position.step)
+    if phase or not training.epochs:
+        loop.save(best=True)
 
 
 def prepare_device(training: TrainingSpec, device: torch.device) -> None:
@@ -156,76 +165,38 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def check_metrics(training: TrainingSpec, objectives: dict[str, Objective], dataset: PreparedDataset) -> None:
-    """Refuse to watch a metric that will not be there.
+def restore(session: Session, last: Path) -> tuple[Loop, int]:
+    """Continue where a checkpoint was written; returns the length of metrics.jsonl at that moment too, in bytes.
 
     Raises:
-        TrainingError: which one, who watches it, and which there are.
-    """
-    known = set()
-    for name, objective in objectives.items():
-        samples = training.streams[objective.spec.stream].samples
-        if any(name in update.minimize.names for update in training.updates):
-            known.add(f"train.{name}")
-        if len(dataset.rows(samples, "validation").row):
-            known.add(f"validation.{name}")
-            if objective.spec.kind in CLASSIFICATION:
-                known |= {f"validation.{name}.accuracy", f"validation.{name}.auc"}
-    known.add("train.total")
-    if all(f"validation.{name}" in known for name in training.updates[-1].minimize.names):
-        known.add("validation.total")
-    watched: list[tuple[str, str | None]] = [("best", _metric(training.best))]
-    if training.early_stopping:
-        watched.append(("early_stopping", _metric(training.early_stopping.monitor)))
-    schedules = [update.schedule for update in training.updates if update.schedule]
-    watched += [
-        ("plateau", each.options.get("metric", "validation.total")) for each in schedules if each.kind == "plateau"
-    ]
-    for who, metric in watched:
-        if metric is not None and metric not in known:
-            there = ", ".join(sorted(known))
-            raise TrainingError(f"training: {who} watches {metric}, which this training has not got; it has {there}")
-
-
-def _metric(monitor: MonitorSpec | None) -> str | None:
-    return monitor.metric if monitor else None
-
-
-def make_position(training: TrainingSpec, names: Sequence[str]) -> Position:
-    """The beginning."""
-    stopping = training.early_stopping
-    return Position(
-        epoch_means=Means(np.zeros(len(names))),
-        log_means=Means(np.zeros(len(names))),
-        best=Watch(training.best),
-        stopping=Watch(stopping.monitor, stopping.min_delta) if stopping else Watch(None),
-    )
-
-
-def restore(loop: Loop, last: Path) -> int:
-    """Continue where a checkpoint was written; returns the length of metrics.jsonl at that moment, in bytes.
-
-    Raises:
-        TrainingError: it cannot be read, or it is of another network or of other updates.
+        TrainingError: it cannot be read, or it is of another network, of other phases or of other updates.
     """
     state = checkpoint.load_state(last)
+    if state["phase"] >= len(session.stages):
+        counts = f"it is of phase {state['phase'] + 1} and the spec has {len(session.stages)}"
+        raise TrainingError(f"the checkpoint {last} does not fit the spec: {counts}; start a new run")
+    loop = session.loop(state["phase"])
     if len(state["optimizers"]) != len(loop.updates):
         counts = f"{len(state['optimizers'])} updates and the spec {len(loop.updates)}"
         raise TrainingError(f"the checkpoint {last} does not fit the spec: it has {counts}; start a new run")
     checkpoint.load_weights(loop.network, last)
     try:
-        loop.position.restore(state)
-        for update, optimizer, schedule in zip(loop.updates, state["optimizers"], state["schedules"], strict=True):
-            update.optimizer.restore(optimizer)
-            update.schedule.restore(schedule)
-        scaler = loop.updates[0].scaler
-        if scaler and state["scaler"]:
-            scaler.load_state_dict(state["scaler"])
+        restore_state(loop, state)
     except (KeyError, ValueError, RuntimeError) as error:
         raise TrainingError(f"the checkpoint {last} does not fit the spec: {error}; start a new run") from error
     checkpoint.restore_random_state(state["random"])
-    position: int = state["log_position"]
-    return position
+    return loop, int(state["log_position"])
+
+
+def restore_state(loop: Loop, state: dict[str, Any]) -> None:
+    """All but weights and random numbers."""
+    loop.position.restore(state)
+    for update, optimizer, schedule in zip(loop.updates, state["optimizers"], state["schedules"], strict=True):
+        update.optimizer.restore(optimizer)
+        update.schedule.restore(schedule)
+    scaler = loop.updates[0].scaler
+    if scaler and state["scaler"]:
+        scaler.load_state_dict(state["scaler"])
 
 
 def summarise(loop: Loop) -> TrainingSummary:
@@ -236,12 +207,13 @@ def summarise(loop: Loop) -> TrainingSummary:
     if last is None or best is None:
         raise TrainingError(f"the training has left no checkpoint in {folder}")
     return TrainingSummary(
-        epochs=position.epoch,
+        epochs=position.epoch + bool(position.part),
         steps=position.step,
-        best_epoch=position.best.epoch or position.epoch,
-        best_metrics=position.best_metrics or position.last_metrics,
+        best_epoch=position.best_epoch,
+        best_metrics=position.best_metrics,
         last_metrics=position.last_metrics,
-        stopped_early=position.epoch < loop.training.epochs,
+        stopped_early=loop.stopped_early,
+        phases=tuple(position.done),
         best=best,
         last=last,
         seconds=position.seconds,

@@ -2,7 +2,8 @@
 
 Plain supervision is one update; an adversary is two: several steps of the adversary, then one of everything else. What
 an update does not move is frozen: no gradients are computed for it (they still flow through it), its batch
-normalisation runs with its moving averages and leaves them alone, its dropout stays active.
+normalisation runs with its moving averages and leaves them alone, its dropout stays active. The nodes that the training
+or the phase freezes are so in every update.
 """
 
 from __future__ import annotations
@@ -74,8 +75,13 @@ class Update:
             module.train(moves)
 
     def set_learning_rate(self, step: int) -> None:
-        """Set the learning rate of an iteration (counted from 0) by the schedule."""
+        """Set the learning rate of an iteration of the phase (counted from 0) by the schedule."""
         self.optimizer.rate = self.optimizer.options["lr"] * self.schedule.factor(step)
+
+    def observe(self, metrics: Mapping[str, float]) -> None:
+        """Let the schedule see the metrics of a validation."""
+        if self.schedule.observe(metrics) and self.schedule.options.get("reset"):
+            self.optimizer.forget()
 
     def step(self, batches: Mapping[str, Batch]) -> tuple[dict[str, Tensor], Tensor]:
         """One step on the batches of its streams.
@@ -112,9 +118,23 @@ def compute_losses(
     losses = {}
     for stream, members in by_stream(objectives).items():
         batch = batches[stream]
-        outputs = network(batch.inputs, batch.masks, outputs_of(members.values()))
-        losses.update({name: objective.mean(outputs, batch) for name, objective in members.items()})
+        outputs, masks = forward(network, batch, members.values())
+        losses.update({name: objective.mean(outputs, batch, masks) for name, objective in members.items()})
     return {name: losses[name] for name in objectives}
+
+
+def forward(
+    network: Network, batch: Batch, objectives: Iterable[Objective]
+) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
+    """The outputs that losses look at; the masks too of those that are minimised themselves."""
+    objectives = list(objectives)
+    own = [objective.output for objective in objectives if objective.spec.target is None]
+    if not own:
+        return network(batch.inputs, batch.masks, outputs_of(objectives)), {}
+    known = network.compute(
+        {name: (tensor, batch.masks.get(name)) for name, tensor in batch.inputs.items()}, outputs_of(objectives)
+    )
+    return {name: known[name][0] for name in outputs_of(objectives)}, {name: known[name][1] for name in own}
 
 
 def by_stream(objectives: Mapping[str, Objective]) -> dict[str, dict[str, Objective]]:
@@ -142,7 +162,7 @@ def make_updates(
     """The updates of an iteration, in order.
 
     Args:
-        training: the section of the spec.
+        training: the section of the spec, or a phase of it.
         network: on its device.
         objectives: all declared losses.
         nodes: every node of the network, in order.
@@ -152,11 +172,12 @@ def make_updates(
     """
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     scaler = torch.amp.GradScaler(device.type) if training.precision == "fp16" else None
+    still = {id(each) for each in (*network.parameters_of(training.freeze), *network.modules_of(training.freeze))}
     updates = []
     for spec in training.updates:
         chosen = spec.nodes or tuple(node for node in nodes if node not in spec.except_nodes)
-        named = {id(parameter) for parameter in network.parameters_of(chosen)}
-        modules = {id(module) for module in network.modules_of(chosen)}
+        named = {id(parameter) for parameter in network.parameters_of(chosen)} - still
+        modules = {id(module) for module in network.modules_of(chosen)} - still
         moving = [parameter for parameter in trainable if id(parameter) in named]
         updates.append(
             Update(

@@ -15,7 +15,7 @@ from engine.spec.sections import TrainingSpec
 from engine.training.objectives import CLASSIFICATION, Objective, combine
 from engine.training.scores import accuracy, mean_area
 from engine.training.streams import to_device
-from engine.training.updates import by_stream, mixed_precision, outputs_of
+from engine.training.updates import by_stream, forward, mixed_precision
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset
@@ -27,6 +27,7 @@ class _Sums:
     """What one loss adds up over the split."""
 
     total: Tensor
+    count: Tensor
     rows: int = 0
     probabilities: list[Tensor] = field(default_factory=list)
     classes: list[Tensor] = field(default_factory=list)
@@ -54,14 +55,14 @@ class Validation:
     def run(self, stopped: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Compute `validation.<loss>`, its `.accuracy` and `.auc` where it classifies, and `validation.total`.
 
-        A loss is the mean over all rows of weight times loss, as in training. Losses without validation rows are
-        absent. None is returned when `stopped` says so in between.
+        A loss is the mean of weight times loss over the whole split, as over one large batch in training. Losses
+        without validation rows are absent. None is returned when `stopped` says so in between.
         """
         metrics: dict[str, float] = {}
         self.network.eval()
         try:
             for stream, objectives in by_stream(self.objectives).items():
-                sums = {name: _Sums(torch.zeros((), dtype=torch.float64, device=self.device)) for name in objectives}
+                sums = {name: _Sums(*torch.zeros(2, dtype=torch.float64, device=self.device)) for name in objectives}
                 for batch in self._batches(stream):
                     if stopped():
                         return None
@@ -80,17 +81,17 @@ class Validation:
     @torch.inference_mode()
     def _add(self, batch: Batch, objectives: Mapping[str, Objective], sums: Mapping[str, _Sums]) -> None:
         with mixed_precision(self.training.precision, self.device):
-            outputs = self.network(batch.inputs, batch.masks, outputs_of(objectives.values()))
+            outputs, masks = forward(self.network, batch, objectives.values())
         for name, objective in objectives.items():
-            row_losses_B = objective.rows(outputs, batch)
-            sums[name].total += row_losses_B.sum(dtype=torch.float64)
-            sums[name].rows += len(row_losses_B)
-            target_B = batch.targets[objective.spec.target]
-            if objective.spec.kind in CLASSIFICATION and not target_B.is_floating_point():
-                weight = objective.spec.weight
-                sums[name].probabilities.append(objective.probabilities(outputs))
-                sums[name].classes.append(target_B.clone())
-                sums[name].weights.append(batch.weights[weight].clone() if weight else torch.ones_like(row_losses_B))
+            values, count = objective.parts(outputs, batch, masks)
+            sums[name].total += values.sum(dtype=torch.float64)
+            sums[name].count += count
+            sums[name].rows += len(batch.rows)
+            if objective.spec.kind in CLASSIFICATION:
+                probabilities, classes, weights = objective.scored(outputs, batch)
+                sums[name].probabilities.append(probabilities)
+                sums[name].classes.append(classes)
+                sums[name].weights.append(weights)
 
     def _with_total(self, metrics: dict[str, float]) -> dict[str, float]:
         last = self.training.updates[-1].minimize
@@ -104,12 +105,11 @@ def _finish(name: str, objective: Objective, sums: _Sums) -> dict[str, float]:
     """The metrics of one loss."""
     if not sums.rows:
         return {}
-    metrics = {f"validation.{name}": float(sums.total) / sums.rows}
+    metrics = {f"validation.{name}": float(sums.total / sums.count)}
     if sums.classes:
-        classes = torch.cat(sums.classes).cpu().numpy().astype(np.int64)
-        known = classes >= 0
-        probabilities = torch.cat(sums.probabilities).cpu().numpy()[known]
-        weights = torch.cat(sums.weights).cpu().numpy().astype(np.float64)[known]
-        metrics[f"validation.{name}.accuracy"] = accuracy(probabilities, classes[known], weights)
-        metrics[f"validation.{name}.auc"] = mean_area(probabilities, classes[known], weights)
+        classes = torch.cat(sums.classes).cpu().numpy()
+        probabilities = torch.cat(sums.probabilities).cpu().numpy()
+        weights = torch.cat(sums.weights).cpu().numpy().astype(np.float64)
+        metrics[f"validation.{name}.accuracy"] = accuracy(probabilities, classes, weights)
+        metrics[f"validation.{name}.auc"] = mean_area(probabilities, classes, weights)
     return metrics

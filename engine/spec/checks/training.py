@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from engine.errors import Mistake, Path
 from engine.spec.checks.names import check_plain_names, parts, unknown
-from engine.spec.checks.targets import by_label
+from engine.spec.checks.phases import check_phases
+from engine.spec.checks.targets import by_label, of_rows
 from engine.spec.checks.weights import weight_names
 from engine.spec.experiment import Experiment
-from engine.spec.expressions import Expression
-from engine.spec.sections import LossSpec, UpdateSpec
+from engine.spec.expressions import FUNCTIONS, Expression
+from engine.spec.sections import LossSpec, TargetSpec, TrainingSpec, UpdateSpec
 from engine.spec.suggest import hint
 from engine.spec.syntax import Arithmetic, Name, Negative, Node, Number
 
@@ -22,12 +23,21 @@ CLASSIFYING = ("cross_entropy", "binary_cross_entropy")
 def check_training(experiment: Experiment) -> Iterator[Mistake]:
     """Mistakes of `training:`."""
     training = experiment.training
+    for loss in training.losses.values():
+        yield from _loss(loss, experiment)
+    yield from check_phases(experiment)
+    found: dict[Mistake, None] = {}
+    for phase in training.stages:
+        found.update(dict.fromkeys(_phase(phase, experiment)))
+    yield from found
+
+
+def _phase(training: TrainingSpec, experiment: Experiment) -> Iterator[Mistake]:
+    """Mistakes of a phase, or of the whole where there are none."""
     for stream in training.streams.values():
         for index, name in enumerate(stream.samples):
             if name not in experiment.data.samples:
                 yield unknown("sample", name, experiment.data.samples, (*stream.path, "samples", index))
-    for loss in training.losses.values():
-        yield from _loss(loss, experiment)
     for update in training.updates:
         yield from _update(update, experiment)
     if training.best is not None:
@@ -51,24 +61,37 @@ def _loss(loss: LossSpec, experiment: Experiment) -> Iterator[Mistake]:
         yield Mistake(loss.path, f"`{loss.name}` must say on which `stream` it is computed: {names}")
     elif loss.stream not in training.streams:
         yield unknown("stream", loss.stream, training.streams, (*loss.path, "stream"))
-    if loss.target not in data.targets:
+    if loss.where is not None:
+        rows = [target for target in of_rows(data) if not target.components]
+        known = [*(target.name for target in rows), *(name for target in rows for name in target.classes)]
+        lack = "no target with one value a row, and no class of one, is called"
+        yield from check_plain_names(loss.where, known, lack, (*loss.path, "where"))
+        if reductions := sorted(name for name in loss.where.functions if FUNCTIONS[name].is_reduction):
+            yield Mistake(
+                (*loss.path, "where"), f"`{reductions[0]}` has no objects to run over; write a condition of targets"
+            )
+    if loss.target is not None and loss.target not in data.targets:
         yield unknown("target", loss.target, data.targets, (*loss.path, "target"))
-    else:
-        yield from _classes(loss, experiment)
+    elif loss.target is not None:
+        yield from _classes(loss, data.targets[loss.target], experiment)
 
 
-def _classes(loss: LossSpec, experiment: Experiment) -> Iterator[Mistake]:
+def _classes(loss: LossSpec, target: TargetSpec, experiment: Experiment) -> Iterator[Mistake]:
     """Whether the target has what the kind of loss and the stream ask for."""
-    target, path = experiment.data.targets[loss.target], (*loss.path, "target")
+    path = (*loss.path, "target")
     if loss.kind == "cross_entropy" and not target.classes:
         yield Mistake(path, f"`{target.name}` has no classes; `cross_entropy` is for classes, use `squared_error`")
     if loss.kind == "binary_cross_entropy" and len(target.classes) > 2:
         message = f"`{target.name}` has {len(target.classes)} classes; use `cross_entropy` for more than two"
         yield Mistake(path, message)
+    if loss.kind == "binary_cross_entropy" and target.components:
+        yield Mistake(path, f"`{target.name}` is a vector; `binary_cross_entropy` is for one value, use `distance`")
+    if loss.kind == "distance" and not target.classes and not target.components:
+        yield Mistake(path, f"`{target.name}` is no vector; `distance` is for vectors, use `absolute_error`")
     if loss.kind not in CLASSIFYING and target.classes:
         yield Mistake(path, f"`{target.name}` has classes; `{loss.kind}` is for numbers, use `cross_entropy`")
     stream = experiment.training.streams.get(loss.stream)
-    if stream is None or not target.classes or target.expression is not None:
+    if stream is None or not target.classes or target.expressions:
         return
     samples = [experiment.data.samples[name] for name in stream.samples if name in experiment.data.samples]
     if samples and not any(label in target.classes for sample in samples for label in sample.labels):

@@ -1,4 +1,4 @@
-"""The `training:` section of a spec: streams of batches, losses, the updates of one iteration, when to stop."""
+"""The `training:` section of a spec: streams of batches, losses, the updates of one iteration, phases, when to stop."""
 
 from __future__ import annotations
 
@@ -25,17 +25,24 @@ class StreamSpec:
 class LossSpec:
     """A loss: its kind (cross_entropy, binary_cross_entropy, squared_error, absolute_error, ...) and what it compares.
 
-    The mean over the batch of weight times loss, not divided by the sum of weights.
+    The mean of weight times loss, not divided by the sum of weights.
+
+    Attributes:
+        target: what the node is compared with; None where the node's own value is minimised (`output`).
+        where: condition on targets of the row; the loss counts where it holds. None for everywhere.
+        mean: over all rows, or over what has a target; None: over rows for targets of the row, else over what has one.
     """
 
     name: str
     kind: str
     of: str
-    target: str
+    target: str | None
     stream: str
     weight: str | None
     options: Mapping[str, Any]
     path: Path
+    where: Expression | None = None
+    mean: Literal["rows", "present"] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class MonitorSpec:
 
 @dataclass(frozen=True)
 class EarlyStoppingSpec:
-    """Stop when the metric has not got better by more than `min_delta` for `patience` epochs."""
+    """Stop when the metric has not got better by more than `min_delta` in `patience` validations."""
 
     monitor: MonitorSpec
     patience: int
@@ -71,8 +78,36 @@ class EarlyStoppingSpec:
 
 
 @dataclass(frozen=True)
+class LoadSpec:
+    """Weights of another run that a training or a phase starts from.
+
+    Attributes:
+        source: a run directory, or a link to one.
+        nodes: name there -> name here; None for every node of the network.
+    """
+
+    source: str
+    checkpoint: Literal["best", "last"]
+    nodes: Mapping[str, str] | None
+    path: Path
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
-    """The whole `training:` section."""
+    """The whole `training:` section, or one of its phases with all that it takes over from the section.
+
+    Attributes:
+        updates: of an iteration; () where every phase has its own.
+        steps_per_epoch: iterations; None: as many as the first stream needs to see each of its rows once.
+        checkpoint_every: iterations between checkpoints inside an epoch; None: at each validation only.
+        histograms_every: epochs between TensorBoard histograms of weights and gradients; 0 for never.
+        log_every: iterations between the step lines of metrics.jsonl and TensorBoard.
+        deterministic: deterministic algorithms alone on CUDA.
+        load: what it starts from; a phase has only its own.
+        freeze: nodes whose parameters no update moves.
+        phases: one after the other; () where the section itself is the only one.
+        name: of the phase; "" where there are none.
+    """
 
     epochs: int
     precision: Literal["float32", "bf16", "fp16"]
@@ -81,10 +116,25 @@ class TrainingSpec:
     updates: tuple[UpdateSpec, ...]
     best: MonitorSpec | None
     early_stopping: EarlyStoppingSpec | None
-    steps_per_epoch: int | None  # None: as many as the first stream needs to see each of its rows once
-    checkpoint_every: int | None  # steps between checkpoints inside an epoch; None: at the end of each epoch only
+    steps_per_epoch: int | None
+    checkpoint_every: int | None
     validation_batch: int
-    histograms_every: int  # epochs between TensorBoard histograms of weights and gradients; 0 for never
-    log_every: int = 100  # steps between the step lines of metrics.jsonl and TensorBoard
-    deterministic: bool = False  # deterministic algorithms alone on CUDA
+    histograms_every: int
+    validations_per_epoch: int = 1
+    log_every: int = 100
+    deterministic: bool = False
+    load: LoadSpec | None = None
+    freeze: tuple[str, ...] = ()
+    phases: tuple[TrainingSpec, ...] = ()
+    name: str = ""
     path: Path = ("training",)
+
+    @property
+    def stages(self) -> tuple[TrainingSpec, ...]:
+        """The phases, or the section itself where it has none."""
+        return self.phases or (self,)
+
+    @property
+    def loads(self) -> tuple[LoadSpec, ...]:
+        """Everything that is loaded, in this order."""
+        return tuple(each.load for each in (self, *self.phases) if each.load is not None)
