@@ -94,11 +94,11 @@ def _last_values(history: History) -> str:
             curves.get(part, {}).get(epoch) for epoch in (chosen, history.epochs) for part in ("train", "validation")
         ]
         rows.append([quantity, *values])
-    head = ["", f"train, epoch {chosen}", f"validation, epoch {chosen}"]
-    head += [f"train, epoch {history.epochs}", f"validation, epoch {history.epochs}"]
+    head = ["", f"train, epoch {chosen:g}", f"validation, epoch {chosen:g}"]
+    head += [f"train, epoch {history.epochs:g}", f"validation, epoch {history.epochs:g}"]
     if chosen == history.epochs:
         head, rows = head[:3], [row[:3] for row in rows]
-    kept = paragraph(f"Epoch {history.best} was kept; {history.epochs} were trained.") if history.best else ""
+    kept = paragraph(f"Epoch {history.best:g} was kept; {history.epochs:g} were trained.") if history.best else ""
     return kept + table(head, rows)
 
 

@@ -66,7 +66,7 @@ class TrainingSummary:
         parts = [f"{name} {epochs}{early[stopped]}" for name, epochs, stopped in self.phases if name]
         phases = f": {'; '.join(parts)}" if parts else early[self.stopped_early]
         rate = f"{self.steps} iterations in {self.seconds:.0f} s"
-        return f"trained {self.epochs} epochs{phases} ({rate}); best epoch {self.best_epoch:.4g}"
+        return f"trained {self.epochs} epochs{phases} ({rate}); best epoch {self.best_epoch:g}"
 
 
 def train(

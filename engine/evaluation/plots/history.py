@@ -12,7 +12,7 @@ from engine.evaluation.rows import UnavailableError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Curves = Mapping[str, Mapping[int, float]]
+Curves = Mapping[str, Mapping[float, float]]
 LOOKS: dict[str, dict[str, Any]] = {
     "train": {"color": colour(0), "linestyle": "-", "marker": "o"},
     "validation": {"color": colour(1), "linestyle": "--", "marker": "s"},
@@ -41,9 +41,11 @@ def history(context: PlotContext, name: str, *, values: Sequence[str] | None = N
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     stamp(grid[0], context.title)
-    caption = f"Losses and metrics after each of {context.history.epochs} epochs, and the learning rate of each update"
-    best = f"; the dotted line marks epoch {context.history.best}, which was kept." if context.history.best else "."
-    return [Drawing(name, figure, caption + best)]
+    caption = f"Losses and metrics of {context.history.epochs:g} epochs, and the learning rate of each update"
+    best = f"; the dotted line marks epoch {context.history.best:g}, which was kept" if context.history.best else ""
+    ends = [f"{phase} to epoch {epoch:g}" for phase, epoch in context.history.phases.items()]
+    phases = f"; the thin lines part the phases: {', '.join(ends)}" if len(ends) > 1 else ""
+    return [Drawing(name, figure, f"{caption}{best}{phases}.")]
 
 
 def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> None:
@@ -64,6 +66,8 @@ def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> N
         axes.set_ylim(low / 1.5, high * 1.5)
     else:
         axes.margins(y=0.08)
+    for border in list(context.history.phases.values())[:-1]:
+        axes.axvline(border + 0.5, color=GREY, linewidth=0.8)
     if context.history.best is not None:
         axes.axvline(context.history.best, color=GREY, linestyle=":", linewidth=1.2)
     axes.set_xlabel("Epoch")
