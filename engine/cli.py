@@ -117,11 +117,24 @@ def prepare(spec: Path, overrides: tuple[str, ...], prepared: Path, workers: int
 @PREPARED
 @DEVICE
 @WORKERS
-def run(spec: Path, overrides: tuple[str, ...], out: Path, prepared: Path, device: str, workers: int | None) -> None:
-    """Prepare, train, evaluate and export SPEC in a new run directory."""
+@click.option("--repeat", type=click.IntRange(1), default=None, help="Train N times with other seeds, in one group.")
+def run(
+    spec: Path,
+    overrides: tuple[str, ...],
+    out: Path,
+    prepared: Path,
+    device: str,
+    workers: int | None,
+    repeat: int | None,
+) -> None:
+    """Prepare, train, evaluate and export SPEC in a new run directory.
+
+    With --repeat N: N runs with the seeds seed, seed + 1, ... on the same prepared data, in a directory
+    RUNS/NAME/NUMBER-repeat, with mean and spread of their results; one that fails does not stop the others.
+    """
     from engine import pipeline
 
-    _finish(pipeline.run, spec, overrides, out, prepared, device, workers)
+    _finish(pipeline.run, spec, overrides, out, prepared, device, workers, repeat)
 
 
 @main.command()
@@ -129,7 +142,7 @@ def run(spec: Path, overrides: tuple[str, ...], out: Path, prepared: Path, devic
 @DEVICE
 @WORKERS
 def resume(run_directory: Path, device: str, workers: int | None) -> None:
-    """Continue RUN from its last checkpoint, as if it had never stopped."""
+    """Continue RUN from its last checkpoint, as if it had never stopped; or all runs of a group of repeated ones."""
     from engine import pipeline
 
     _finish(pipeline.resume, run_directory, device, workers)
@@ -181,6 +194,7 @@ def simulate(kind: str, output: Path, events: int, generator: str | None, seed: 
     calratio  displaced jets, in six sorts of files with --events events each
     ndive     light, c and b jets with tracks and vertices, --events jets of each flavour;
               --generator pythia makes them with Pythia 8: pip install 'engine[simulate]'
+    smartbkg  Upsilon(4S) decays, --events events together, some of which pass a selection
     """
     from engine import pipeline
 

@@ -14,6 +14,7 @@ Simulator = Callable[..., list[Path]]
 KINDS = {
     "calratio": {"toy": "engine.simulate.calratio"},
     "ndive": {"toy": "engine.simulate.ndive_toy", "pythia": "engine.simulate.ndive_pythia"},
+    "smartbkg": {"toy": "engine.simulate.smartbkg"},
 }
 """Kind -> generator -> module, imported when it is asked for; the first generator is the default.
 

@@ -89,6 +89,8 @@ class Frame:
             return "string"
         if place.kind:
             return f"unknown: {place.kind}"
+        if _is_truth(place.dataset):
+            return "bool"
         return (
             str(place.dataset.dtype.name) if place.dataset.dtype.kind in "biuf" else f"unknown: {place.dataset.dtype}"
         )
@@ -96,9 +98,10 @@ class Frame:
     def read(self, name: str, rows: slice) -> Array:
         """The values of a column."""
         place = self.places[name]
-        block = self._pickled(place) if place.pickled else self._block(place, rows)
-        column = block[:, place.number]
-        return column[rows] if place.pickled else column
+        if place.pickled:
+            return self._pickled(place)[rows, place.number]
+        column = self._block(place, rows)[:, place.number]
+        return column.astype(bool) if _is_truth(place.dataset) else column
 
     def _block(self, place: Place, rows: slice) -> Array:
         """A range of rows of a block; the last one read is kept, since its columns are asked for one by one."""
@@ -182,6 +185,11 @@ def _names(dataset: Any) -> list[str]:
 
 def _decoded(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_truth(dataset: Any) -> bool:
+    """PyTables stores truth values as bit fields."""
+    return bool(dataset.id.get_type().get_class() == h5py.h5t.BITFIELD)
 
 
 def _text(value: Any) -> str:
