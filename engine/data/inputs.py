@@ -52,7 +52,7 @@ def make_input(spec: InputSpec, context: RowContext, choose: Callable[[str], Mem
     if is_row_input(spec):
         return _row_input(spec, context)
     if spec.text is not None:
-        return _tokens(spec, spec.text, context)
+        return text_codes(spec, context)
     chosen = choose(spec.name)
     collection = context.collections[base_or_name(context.collections.layout, spec.of)]
     lookup = _object_lookup(collection, chosen, context)
@@ -114,9 +114,13 @@ def _object_lookup(collection: Collection, chosen: Members, context: RowContext)
     return lookup
 
 
-def _tokens(spec: InputSpec, text: TextSpec, context: RowContext) -> Jagged:
-    """The codes of the tokens of each row's text."""
-    vocabulary = spec.vocabulary or VocabularySpec((), "pad")
+def text_codes(spec: InputSpec, context: RowContext) -> Jagged:
+    """The codes of the tokens of each row's text, values of shape (tokens, 1), in the stored type.
+
+    Raises:
+        DataError: the field is no text, or a token is unknown and the spec says `unknown: stop`.
+    """
+    text, vocabulary = spec.text or TextSpec("", " "), spec.vocabulary or VocabularySpec((), "pad")
     codes = encode_texts(context.text(text.field), text, vocabulary, spec.keep or 1, f"the input {spec.name}")
     return Jagged(codes.offsets, _table(spec, len(codes.values), [np.asarray(codes.values)]))
 

@@ -37,7 +37,8 @@ def is_in(value: Any, choices: tuple[Any, ...]) -> Any:
 
 def bit(value: Any, number: Any) -> Any:
     """1 where this bit (0 is the lowest) of a whole number is set, else 0; exact up to 2**53."""
-    return np.floor(np.divide(value, np.exp2(number))) % 2
+    shifted = np.floor(np.divide(value, np.exp2(number)))
+    return shifted - 2 * np.floor(shifted / 2)
 
 
 def _smallest(*values: Any) -> Any:

@@ -6,7 +6,6 @@ tokens, and the parts of all texts of a chunk are looked up in one hash table.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
@@ -18,6 +17,7 @@ from engine.data.arrow import as_numpy, is_given
 from engine.data.columns import Array, Jagged
 from engine.errors import DataError
 from engine.spec.sections.data import TextSpec, VocabularySpec
+from engine.spec.vocabularies import as_number
 
 
 def encode(values: Array, vocabulary: VocabularySpec, what: str) -> Array:
@@ -33,7 +33,7 @@ def encode(values: Array, vocabulary: VocabularySpec, what: str) -> Array:
     """
     if values.dtype.kind not in "biuf":
         return _codes(_arrow(values), vocabulary, what)
-    numbers, codes = _numbers(vocabulary)
+    numbers, codes = code_table(vocabulary)
     values = values.astype(np.float64, copy=False)
     if not len(numbers):
         found = np.zeros(len(values), dtype=np.int64)
@@ -108,18 +108,9 @@ def _arrow(texts: Array) -> Any:
 
 
 @cache
-def _numbers(vocabulary: VocabularySpec) -> tuple[Array, Array]:
+def code_table(vocabulary: VocabularySpec) -> tuple[Array, Array]:
     """The tokens that are numbers, sorted, and their codes."""
     pairs = sorted(
         (number, code) for code, token in enumerate(vocabulary.tokens, 1) if (number := as_number(token)) is not None
     )
     return np.array([number for number, _ in pairs]), np.array([code for _, code in pairs], dtype=np.int64)
-
-
-def as_number(token: str) -> float | None:
-    """The finite number that a token is written as, or None."""
-    try:
-        number = float(token)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -70,7 +70,11 @@ def random_rows(raw: RawInputs, rows: int = 64, objects: int = 50) -> dict[str, 
     tensors = {}
     for name, fields in raw.objects.items():
         counts = torch.randint(0, objects + 1, (rows, 1), generator=generator)
-        if fields:
+        if name in raw.texts:
+            vocabulary = raw.texts[name].vocabulary
+            most = vocabulary.size if vocabulary is not None else 1
+            tensors[name] = torch.randint(0, most, (rows, objects, 1), generator=generator).float()
+        elif fields:
             tensors[name] = torch.randn(rows, objects, len(fields), generator=generator)
         tensors[f"{name}_mask"] = torch.arange(objects) < counts
     if raw.row:

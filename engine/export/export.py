@@ -147,5 +147,10 @@ def _facts(
         "name": experiment.name,
         **raw.describe(),
         "outputs": {name: {"classes": classes.get(name, [])} for name in outputs},
+        "vocabularies": {
+            f"{name}.{feature}": values
+            for name, facts in contract["inputs"].items()
+            for feature, values in facts.get("vocabularies", {}).items()
+        },
         "trained_on": contract["content"],
     }

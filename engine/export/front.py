@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from engine.data.features import feature_values
 from engine.data.inputs import is_row_input
+from engine.export.codes import Encode
 from engine.export.padded import PADDED_FUNCTIONS, Padded, PaddedBackend
-from engine.export.raw import ROW, RawInputs
+from engine.export.raw import ROW, RawInputs, codes_of
 from engine.spec.expressions import Expression
 from engine.spec.layouts import base_or_name
 from engine.spec.sections.data import DataSpec, InputSpec, LayoutSpec
@@ -36,13 +37,17 @@ class Front(nn.Module):
         super().__init__()
         self.data, self.layout, self.raw = data, layout, raw
         self.sanitize = nn.ModuleDict({name: Sanitize(transforms[name]) for name in data.inputs})
+        coded = {name: spec for name, spec in data.inputs.items() if spec.text is None}
+        self.encode = nn.ModuleDict({name: Encode(spec) for name, spec in coded.items()})
 
     def forward(self, tensors: Tensors) -> tuple[Tensors, Tensors]:
         """Inputs, float32 (rows, keep, width) or (rows, width), and masks, bool (rows, keep)."""
         inputs: Tensors = {}
         masks: Tensors = {}
         for name, spec in self.data.inputs.items():
-            if is_row_input(spec):
+            if spec.text is not None:
+                inputs[name], masks[name] = self._tokens(spec, tensors)
+            elif is_row_input(spec):
                 values = self._features(spec, self._row_lookup(spec, tensors), tensors, None)
                 inputs[name] = self.sanitize[name](values)
             else:
@@ -55,13 +60,20 @@ class Front(nn.Module):
     def _features(
         self, spec: InputSpec, lookup: Callable[[str], Padded], tensors: Tensors, mask: Tensor | None
     ) -> Tensor:
-        columns = feature_values(spec, self.raw.rows_of, lookup, PaddedBackend())
+        columns = self.encode[spec.name](feature_values(spec, self.raw.rows_of, lookup, PaddedBackend()))
         if mask is None:
             shape = (next(iter(tensors.values())).shape[0], 1)
             values = torch.cat([_spread(column, shape) for column in columns], dim=-1)
         else:
             values = torch.stack([_spread(column, mask.shape) for column in columns], dim=-1)
         return (nearest_half(values) if spec.dtype == "float16" else values).float()
+
+    def _tokens(self, spec: InputSpec, tensors: Tensors) -> tuple[Tensor, Tensor]:
+        """The first codes of a text input, float32 (rows, keep, 1), and the mask of them."""
+        mask = tensors[f"{codes_of(spec)}_mask"]
+        key = torch.zeros_like(mask, dtype=torch.float64)
+        codes, mask = keep_first(tensors[codes_of(spec)].double(), mask, key, spec.keep or 1)
+        return codes.float(), mask
 
     def _choose(self, spec: InputSpec, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Fields (rows, keep, fields) and mask of the objects that the input keeps, real ones first."""

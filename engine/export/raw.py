@@ -21,16 +21,18 @@ class RawInputs:
     Attributes:
         objects: collection -> its fields, in the order of the last axis of a float32 tensor (rows, objects, fields);
             beside it stands `<collection>_mask`, bool (rows, objects). Objects that are only counted have no fields,
-            and the mask alone.
+            and the mask alone. The tokens of a text input stand here too, as `<input>_codes` with the field `token`.
         row: names such as `jets.pt`, in the order of the last axis of a float32 tensor `row`, (rows, names); or ().
         rows_of: the collection of the rows' own objects.
         units: units of the fields, `jets.pt` -> GeV, where the spec tells them.
+        texts: `<input>_codes` -> the text input: text cannot be in a network, which takes the codes.
     """
 
     objects: dict[str, tuple[str, ...]]
     row: tuple[str, ...]
     rows_of: str
     units: dict[str, str]
+    texts: dict[str, InputSpec]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,11 +58,13 @@ def raw_inputs(data: DataSpec, layout: LayoutSpec, rows_of: str) -> RawInputs:
         layout: their collections and selections.
         rows_of: collection of the rows' own objects.
     """
-    listed = {base_or_name(layout, spec.of) for spec in data.inputs.values() if not is_row_input(spec)}
+    texts = {codes_of(spec): spec for spec in data.inputs.values() if spec.text is not None}
+    inputs = [spec for spec in data.inputs.values() if spec.text is None]
+    listed = {base_or_name(layout, spec.of) for spec in inputs if not is_row_input(spec)}
     listed |= {name for name, spec in layout.collections.items() if _several(spec, rows_of)}
     objects: dict[str, dict[str, None]] = {}
     row: dict[str, None] = {}
-    for spec in data.inputs.values():
+    for spec in inputs:
         collection = base_or_name(layout, spec.of)
         if not is_row_input(spec):
             objects.setdefault(collection, {})
@@ -73,7 +77,16 @@ def raw_inputs(data: DataSpec, layout: LayoutSpec, rows_of: str) -> RawInputs:
                 objects.setdefault(prefix, {})
             else:
                 row[f"{prefix}.{field}"] = None
-    return RawInputs({k: tuple(v) for k, v in objects.items()}, tuple(row), rows_of, _units(layout, objects, row))
+    units = _units(layout, objects, row)
+    fields = {name: tuple(each) for name, each in objects.items()} | {
+        name: tuple(texts[name].features) for name in texts
+    }
+    return RawInputs(fields, tuple(row), rows_of, units, texts)
+
+
+def codes_of(spec: InputSpec) -> str:
+    """What the codes of a text input are called."""
+    return f"{spec.name}_codes"
 
 
 def _several(spec: CollectionSpec, rows_of: str) -> bool:

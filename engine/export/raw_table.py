@@ -8,9 +8,10 @@ from torch import Tensor
 
 from engine.data.collections import Chunk, Collections
 from engine.data.context import RowContext, find_rows
-from engine.data.values import per_row
+from engine.data.inputs import text_codes
+from engine.data.values import Grouping, per_row
 from engine.export.raw import ROW, RawInputs
-from engine.spec.sections.data import LayoutSpec, PredictSpec
+from engine.spec.sections.data import InputSpec, LayoutSpec, PredictSpec
 
 
 def raw_tensors(layout: LayoutSpec, predict: PredictSpec, raw: RawInputs, chunk: Chunk) -> dict[str, Tensor]:
@@ -25,6 +26,9 @@ def raw_tensors(layout: LayoutSpec, predict: PredictSpec, raw: RawInputs, chunk:
     context = RowContext(collections, find_rows(collections, predict.rows), predict.constants)
     tensors: dict[str, Tensor] = {}
     for name, fields in raw.objects.items():
+        if name in raw.texts:
+            tensors[name], tensors[f"{name}_mask"] = _codes(raw.texts[name], context)
+            continue
         members = context.members(name)
         grouping = members.grouping
         most = max(int(grouping.counts.max(initial=0)), 1)
@@ -41,3 +45,15 @@ def raw_tensors(layout: LayoutSpec, predict: PredictSpec, raw: RawInputs, chunk:
         columns = [per_row(context(name), context.count, name) for name in raw.row]
         tensors[ROW] = torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))
     return tensors
+
+
+def _codes(spec: InputSpec, context: RowContext) -> tuple[Tensor, Tensor]:
+    """The codes of each row's tokens, (rows, tokens, 1), and the mask of them, as preparation makes them."""
+    codes = text_codes(spec, context)
+    grouping = Grouping(spec.name, codes.offsets)
+    most = max(int(grouping.counts.max(initial=0)), 1)
+    values = np.zeros((context.count, most, 1), dtype=np.float32)
+    mask = np.zeros((context.count, most), dtype=bool)
+    values[grouping.parents, grouping.positions] = np.asarray(codes.values)
+    mask[grouping.parents, grouping.positions] = True
+    return torch.from_numpy(values), torch.from_numpy(mask)

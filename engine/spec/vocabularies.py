@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,12 @@ def _tokens(path: Path) -> list[Any]:
         if not isinstance(token, str | int | float) or isinstance(token, bool):
             raise ValueError(f"{path}: token {number + 1} is neither a text nor a number")
     return tokens
+
+
+def as_number(token: str) -> float | None:
+    """The finite number that a token is written as, or None."""
+    try:
+        number = float(token)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 from engine.errors import Mistake, Path
+from engine.spec.checks.features import LARGEST
 from engine.spec.experiment import Experiment
 from engine.spec.expressions import Expression
-from engine.spec.sections import DataSpec, InputSpec
+from engine.spec.sections import DataSpec, FeatureSpec, InputSpec
+from engine.spec.vocabularies import as_number
 
 
 def check_exporting(experiment: Experiment) -> Iterator[Mistake]:
@@ -15,6 +18,8 @@ def check_exporting(experiment: Experiment) -> Iterator[Mistake]:
     yield from _exporters(experiment)
     for spec in experiment.data.inputs.values():
         yield from _known_names(spec, experiment.data)
+        for feature in spec.features.values() if experiment.export and spec.text is None else ():
+            yield from _distinct(feature)
 
 
 def _exporters(experiment: Experiment) -> Iterator[Mistake]:
@@ -30,6 +35,20 @@ def _exporters(experiment: Experiment) -> Iterator[Mistake]:
         if name in names:
             yield Mistake(spec.path, f"two exporters write a file named `{name}`; give one of them another `name`")
         names.add(name)
+
+
+def _distinct(feature: FeatureSpec) -> Iterator[Mistake]:
+    """Whether the numbers of a vocabulary differ in float32, which an exported network gets its fields in."""
+    seen: dict[bytes, str] = {}
+    for token in feature.vocabulary.tokens if feature.vocabulary is not None else ():
+        number = as_number(token)
+        if number is None or abs(number) > LARGEST:
+            continue
+        other = seen.setdefault(struct.pack("f", number), token)
+        if other != token:
+            message = f"the tokens {other} and {token} are the same in float32, which exported networks compute in"
+            yield Mistake((*feature.path, "vocabulary"), message)
+            return
 
 
 def _known_names(spec: InputSpec, data: DataSpec) -> Iterator[Mistake]:

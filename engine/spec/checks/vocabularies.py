@@ -10,6 +10,7 @@ from engine.errors import Mistake
 from engine.spec.checks.names import View
 from engine.spec.sections import DataSpec, FeatureSpec, InputSpec, TextSpec
 from engine.spec.suggest import hint
+from engine.spec.vocabularies import as_number
 
 LARGEST_CODE = {
     "float32": 2**24,
@@ -109,6 +110,10 @@ def _tokens(feature: FeatureSpec, spec: InputSpec) -> Iterator[Mistake]:
     if twice:
         yield Mistake(path, f"the token `{twice[0]}` is in the vocabulary twice, so it would have two codes")
     if spec.text is None:
+        numbers = Counter(number for number in map(as_number, tokens) if number is not None)
+        same = [number for number, count in numbers.items() if count > 1] if not twice else []
+        if same:
+            yield Mistake(path, f"the number {same[0]:g} is in the vocabulary twice, so it would have two codes")
         return
     lost = next((token for token in tokens if not token or spec.text.split in token), None)
     if lost is not None:
