@@ -1,7 +1,7 @@
 // The compiled module: asks each kernel to register itself. setup.py lists the kernels that have a bindings.cpp as ENGINE_KERNELS(X).
 #include <pybind11/pybind11.h>
 
-#include "common.h"
+#include "levels.h"
 
 namespace py = pybind11;
 
@@ -14,16 +14,10 @@ extern "C" int engine_cuda_device_count(const char **reason);
 
 namespace {
 
-// The instruction set that the clones use on this processor.
+// The instruction set that the kernels use on this processor.
 const char *running_level() {
-#if ENGINE_HAS_CLONES
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return "x86-64-v4";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return "x86-64-v3";
-#endif
-    return "baseline";
+    constexpr const char *names[] = {"baseline", "x86-64-v3", "x86-64-v4"};
+    return names[engine::running_level()];
 }
 
 py::tuple device_count() {

@@ -1,15 +1,17 @@
 // sanitize on the processor: load (copy or convert), then transform in place while the tile is in the cache.
 //
 // The parameters are stored once for each element of a block of several objects, so that the transform is one flat loop over the block whatever
-// the number of features. Logarithms are few: where their columns lie together they are computed as they are, else their elements are collected,
-// computed together, and put back.
+// the number of features. A vector in which many elements want their logarithm takes that of all and keeps it for those; where they are few,
+// they are collected from the whole block, computed together, and put back before.
 #include "sanitize.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
+#include "levels.h"
 #include "load.h"
 
 using engine::bits_of;
@@ -19,28 +21,36 @@ using engine::is_finite;
 namespace {
 
 constexpr int64_t BLOCK = 512;      // elements of a block: its parameters stay in the first-level cache
-constexpr int64_t STRIP = 256;      // logarithms computed together
+constexpr int64_t STRIP = 256;      // logarithms collected and computed together
 constexpr int LANES = 16;           // the widest vector
+constexpr int MANY = 8;             // logarithms of a vector from which it takes those of all its elements
 constexpr int64_t LINE = 64;        // bytes of a cache line
 constexpr int64_t TILE = 32 * 1024; // output elements between load and transform: 128 KiB, well inside the second-level cache
 constexpr int64_t SCRATCH = 4096;
-constexpr int64_t LONG_RUN = 32;    // mean length of a run of logarithms from which computing in place is faster
 
 // The parameters of LANES consecutive elements: one stream of memory, read once a block.
-struct alignas(64) Affine {
+struct alignas(64) Group {
     uint32_t keep[LANES];  // bits of x that stay: all, or all but the sign
     float low[LANES], high[LANES], scale[LANES], offset[LANES], fill[LANES];
 };
 
-struct Logarithms {
+struct alignas(64) Mask {
+    uint32_t lane[LANES];  // all bits for an element that wants its logarithm here, else none
+};
+
+// Logarithms that are collected.
+struct Apart {
     std::vector<int32_t> at;       // element of the block
     std::vector<uint32_t> keep;    // this and the next: LANES longer than `at`
     std::vector<float> minus_one;  // what the logarithm of 1 + x is at -1, after the clip
-    std::vector<int64_t> runs;     // where in `at` each run of consecutive elements begins, and the end of the last
-    bool together = false;
 };
 
-// Memory that is used soon: a cache line of it is asked for every few vectors, so that it arrives while the processor computes.
+struct OneHot {
+    std::vector<int32_t> at;  // element of the block
+    std::vector<float> value;
+};
+
+// Memory that is used soon: a cache line of it is asked for with every vector, so that it arrives while the processor computes.
 struct Ahead {
     const char *at;
     int64_t lines;  // that follow `at`
@@ -53,19 +63,16 @@ ENGINE_INLINE void fetch_line(Ahead &ahead) {
     ahead.lines -= more;
 }
 
-struct OneHot {
-    std::vector<int32_t> at;
-    std::vector<float> value;
-};
-
 }  // namespace
 
 struct EnginePlan {
     int64_t features, width, block;  // block: objects of a block
     bool direct;                     // column i is feature i
     std::vector<int32_t> source;
-    std::vector<Affine> affine;  // of a block, rounded up to whole vectors
-    Logarithms logarithms;
+    std::vector<Group> groups;  // of a block, rounded up to whole vectors
+    std::vector<Mask> masks;
+    std::vector<uint8_t> many;  // 1 where the mask of a vector is not empty
+    Apart apart;
     OneHot one_hot;
 };
 
@@ -73,39 +80,125 @@ namespace {
 
 void add_element(EnginePlan &plan, const EngineColumns &columns, int64_t column, int32_t at) {
     const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-    const uint32_t keep = columns.absolute[column] ? 0x7fffffffu : 0xffffffffu;
-    const bool one_hot = columns.one_hot[column] != 0, logarithm = !one_hot && columns.log1p[column] != 0;
-    Affine &affine = plan.affine[static_cast<size_t>(at / LANES)];
-    const int lane = static_cast<int>(at % LANES);
-    affine.keep[lane] = one_hot || logarithm ? 0xffffffffu : keep;
-    affine.low[lane] = one_hot ? -infinity : columns.low[column];
-    affine.high[lane] = one_hot ? infinity : columns.high[column];
-    affine.scale[lane] = one_hot ? 1.0f : columns.scale[column];
-    affine.offset[lane] = one_hot ? 0.0f : columns.offset[column];
-    affine.fill[lane] = one_hot ? nan : columns.fill[column];  // NaN equals nothing: a value that is not finite belongs to no class
-    if (logarithm) {
-        plan.logarithms.at.push_back(at);
-        plan.logarithms.keep.push_back(keep);
-        plan.logarithms.minus_one.push_back(columns.low[column] > -infinity ? columns.low[column] : nan);
-    }
+    const bool one_hot = columns.one_hot[column] != 0;
+    Group &group = plan.groups[static_cast<size_t>(at / LANES)];
+    const int lane = at % LANES;
+    group.keep[lane] = !one_hot && columns.absolute[column] ? 0x7fffffffu : 0xffffffffu;
+    group.low[lane] = one_hot ? -infinity : columns.low[column];
+    group.high[lane] = one_hot ? infinity : columns.high[column];
+    group.scale[lane] = one_hot ? 1.0f : columns.scale[column];
+    group.offset[lane] = one_hot ? 0.0f : columns.offset[column];
+    group.fill[lane] = one_hot ? nan : columns.fill[column];  // NaN equals nothing: a value that is not finite belongs to no class
+    if (!one_hot && columns.log1p[column]) plan.masks[static_cast<size_t>(at / LANES)].lane[lane] = 0xffffffffu;
     if (one_hot) {
         plan.one_hot.at.push_back(at);
         plan.one_hot.value.push_back(columns.value[column]);
     }
 }
 
-void find_runs(Logarithms &logs) {
-    logs.keep.resize(logs.at.size() + LANES);
-    logs.minus_one.resize(logs.at.size() + LANES);
-    for (size_t i = 0; i < logs.at.size(); ++i)
-        if (i == 0 || logs.at[i] != logs.at[i - 1] + 1) logs.runs.push_back(static_cast<int64_t>(i));
-    logs.together = !logs.at.empty() && logs.at.size() >= LONG_RUN * logs.runs.size();
-    logs.runs.push_back(static_cast<int64_t>(logs.at.size()));
+// The logarithms of vectors with few of them are collected instead.
+void divide_logarithms(EnginePlan &plan) {
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    for (size_t vector = 0; vector < plan.masks.size(); ++vector) {
+        uint32_t *mask = plan.masks[vector].lane;
+        Group &group = plan.groups[vector];
+        const auto logarithms = std::count_if(mask, mask + LANES, [](uint32_t lane) { return lane != 0; });
+        plan.many[vector] = logarithms >= MANY;
+        for (int lane = 0; lane < LANES && logarithms < MANY; ++lane) {
+            if (mask[lane] == 0) continue;
+            plan.apart.at.push_back(static_cast<int32_t>(vector) * LANES + lane);
+            plan.apart.keep.push_back(std::exchange(group.keep[lane], 0xffffffffu));
+            plan.apart.minus_one.push_back(group.low[lane] > -infinity ? group.low[lane] : nan);
+            mask[lane] = 0;
+        }
+    }
+    plan.apart.keep.resize(plan.apart.at.size() + LANES);
+    plan.apart.minus_one.resize(plan.apart.at.size() + LANES);
 }
+
+// The loops over the elements of a vector have no branch and write to no memory but their own, so that they become vector instructions.
+template <bool Fused, bool Many>
+ENGINE_INLINE void transform_vector(float *data, const Group &group, const Mask &mask) {
+    float raw[LANES], x[LANES];
+    memcpy(raw, data, sizeof raw);
+    for (int i = 0; i < LANES; ++i) x[i] = raw[i] = float_of(bits_of(raw[i]) & group.keep[i]);
+    if (Many)
+        for (int i = 0; i < LANES; ++i)
+            x[i] = float_of((bits_of(engine::log1p_or_nan<Fused>(raw[i])) & mask.lane[i]) | (bits_of(raw[i]) & ~mask.lane[i]));
+    for (int i = 0; i < LANES; ++i) {
+        const float above = x[i] < group.low[i] ? group.low[i] : x[i];
+        const float clipped = above > group.high[i] ? group.high[i] : above;
+        const float y = clipped * group.scale[i] + group.offset[i];
+        x[i] = is_finite(raw[i]) & is_finite(y) ? y : group.fill[i];
+    }
+    memcpy(data, x, sizeof x);
+}
+
+template <bool Fused>
+ENGINE_INLINE void transform_either(float *data, const Group &group, const Mask &mask, bool many) {
+    if (many) transform_vector<Fused, true>(data, group, mask);
+    else transform_vector<Fused, false>(data, group, mask);
+}
+
+// `count` elements of a block in place; the last, which fill no vector, in a vector of their own.
+template <bool Fused>
+ENGINE_INLINE void transform_elements(const EnginePlan &plan, float *data, int64_t count, Ahead &next) {
+    Ahead ahead = next;
+    const Group *group = plan.groups.data();
+    const Mask *mask = plan.masks.data();
+    const uint8_t *many = plan.many.data();
+    for (; count >= LANES; count -= LANES, data += LANES, ++group, ++mask, ++many) {
+        fetch_line(ahead);
+        transform_either<Fused>(data, *group, *mask, *many != 0);
+    }
+    next = ahead;
+    if (count == 0) return;
+    alignas(64) float last[LANES] = {};
+    std::copy_n(data, count, last);
+    transform_either<Fused>(last, *group, *mask, *many != 0);
+    std::copy_n(last, count, data);
+}
+
+// Whole vectors of collected logarithms: without a remainder, which would run element by element and cost as much as the rest.
+template <bool Fused>
+ENGINE_INLINE void transform_strip(const uint32_t *ENGINE_RESTRICT keep, const float *ENGINE_RESTRICT minus_one, int64_t vectors,
+                                   float *ENGINE_RESTRICT strip, Ahead &next) {
+    Ahead ahead = next;
+    for (int64_t vector = 0; vector < vectors; ++vector, strip += LANES, keep += LANES, minus_one += LANES) {
+        fetch_line(ahead);
+        fetch_line(ahead);
+        for (int i = 0; i < LANES; ++i) {
+            const float y = engine::log1p_or_nan<Fused>(float_of(bits_of(strip[i]) & keep[i]));
+            strip[i] = y < -std::numeric_limits<float>::max() ? minus_one[i] : y;
+        }
+    }
+    next = ahead;
+}
+
+// A function for every level: fused multiplication and addition is an instruction from x86-64-v3 on.
+#define ENGINE_TRANSFORM(target, level, fused)                                                                              \
+    target void elements_##level(const EnginePlan &plan, float *data, int64_t count, Ahead &ahead) {                       \
+        transform_elements<fused>(plan, data, count, ahead);                                                                \
+    }                                                                                                                       \
+    target void strip_##level(const uint32_t *keep, const float *minus_one, int64_t vectors, float *strip, Ahead &ahead) {               \
+        transform_strip<fused>(keep, minus_one, vectors, strip, ahead);                                                            \
+    }
+ENGINE_TRANSFORM(, baseline, false)
+#if ENGINE_HAS_CLONES
+ENGINE_TRANSFORM(__attribute__((target("arch=x86-64-v3"))), v3, true)
+ENGINE_TRANSFORM(__attribute__((target("arch=x86-64-v4"))), v4, true)
+constexpr decltype(&elements_baseline) elements_of_level[] = {elements_baseline, elements_v3, elements_v4};
+constexpr decltype(&strip_baseline) strip_of_level[] = {strip_baseline, strip_v3, strip_v4};
+const auto transform_elements_here = elements_of_level[engine::running_level()];
+const auto transform_strip_here = strip_of_level[engine::running_level()];
+#else
+constexpr auto transform_elements_here = elements_baseline;
+constexpr auto transform_strip_here = strip_baseline;
+#endif
 
 }  // namespace
 
-// The loops below are outside the anonymous namespace because clones need a symbol that the dynamic loader can resolve.
+// The clones below are outside the anonymous namespace because clones need a symbol that the dynamic loader can resolve.
 #define ENGINE_LOAD(name, type)                                                                                            \
     ENGINE_CLONES void engine_load_##name(const void *ENGINE_RESTRICT values, int64_t count, float *ENGINE_RESTRICT out) { \
         const type *ENGINE_RESTRICT typed = static_cast<const type *>(values);                                             \
@@ -123,36 +216,12 @@ ENGINE_LOAD(uint16, uint16_t)
 ENGINE_LOAD(uint32, uint32_t)
 ENGINE_LOAD(uint64, uint64_t)
 
-// Logarithms of `groups` whole vectors: without a remainder, which would run element by element and cost as much as the rest.
-ENGINE_CLONES void engine_transform_logarithms(float *ENGINE_RESTRICT data, const uint32_t *ENGINE_RESTRICT keep,
-                                               const float *ENGINE_RESTRICT minus_one, int64_t groups, Ahead *ahead) {
-    for (int64_t group = 0; group < groups; ++group, data += LANES, keep += LANES, minus_one += LANES) {
-        fetch_line(*ahead);
-        fetch_line(*ahead);
-        for (int64_t i = 0; i < LANES; ++i) data[i] = engine::log1p_or_nan(float_of(bits_of(data[i]) & keep[i]), minus_one[i]);
-    }
-}
-
 ENGINE_CLONES void engine_pick(const float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT strip) {
     for (int64_t i = 0; i < count; ++i) strip[i] = data[at[i]];
 }
 
 ENGINE_CLONES void engine_put(const float *ENGINE_RESTRICT strip, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT data) {
     for (int64_t i = 0; i < count; ++i) data[at[i]] = strip[i];
-}
-
-ENGINE_CLONES void engine_transform_affine(float *ENGINE_RESTRICT data, const Affine *ENGINE_RESTRICT affine, int64_t groups,
-                                           Ahead *ahead) {
-    for (int64_t group = 0; group < groups; ++group, ++affine, data += LANES) {
-        fetch_line(*ahead);
-        for (int64_t i = 0; i < LANES; ++i) {
-            const float x = float_of(bits_of(data[i]) & affine->keep[i]);
-            const float above = x < affine->low[i] ? affine->low[i] : x;
-            const float clipped = above > affine->high[i] ? affine->high[i] : above;
-            const float y = clipped * affine->scale[i] + affine->offset[i];
-            data[i] = is_finite(x) & is_finite(y) ? y : affine->fill[i];
-        }
-    }
 }
 
 extern "C" {
@@ -166,11 +235,14 @@ EnginePlan *engine_plan_create(const EngineColumns *columns) {
     plan->source.assign(columns->source, columns->source + columns->width);
     plan->direct = columns->width == columns->features;
     for (int64_t column = 0; column < columns->width; ++column) plan->direct &= columns->source[column] == column;
-    plan->affine.resize(static_cast<size_t>((plan->block * plan->width + LANES - 1) / LANES));
+    const auto vectors = static_cast<size_t>((plan->block * plan->width + LANES - 1) / LANES);
+    plan->groups.resize(vectors);
+    plan->masks.resize(vectors);
+    plan->many.resize(vectors);
     for (int64_t object = 0; object < plan->block; ++object)
         for (int64_t column = 0; column < columns->width; ++column)
             add_element(*plan, *columns, column, static_cast<int32_t>(object * columns->width + column));
-    find_runs(plan->logarithms);
+    divide_logarithms(*plan);
     return plan;
 }
 
@@ -214,53 +286,28 @@ void engine_plan_load(const EnginePlan *plan, int dtype, const void *values, int
     }
 }
 
-// Logarithms [first, last) of a block, at most STRIP, collected from where they are.
-static void transform_strip(const Logarithms &logs, int64_t first, int64_t last, float *out, Ahead &ahead) {
+// The first `count` collected logarithms of a block.
+static void transform_apart(const Apart &apart, int64_t count, float *data, Ahead &ahead) {
     alignas(64) float strip[STRIP];
-    const int64_t count = last - first, groups = (count + LANES - 1) / LANES;
-    engine_pick(out, &logs.at[first], count, strip);
-    std::fill(strip + count, strip + groups * LANES, 0.0f);
-    engine_transform_logarithms(strip, &logs.keep[first], &logs.minus_one[first], groups, &ahead);
-    engine_put(strip, &logs.at[first], count, out);
-}
-
-// Logarithms [first, last) of consecutive elements: whole vectors in place, the rest as a strip.
-static void transform_run(const Logarithms &logs, int64_t first, int64_t last, float *out, Ahead &ahead) {
-    const int64_t groups = (last - first) / LANES, rest = first + groups * LANES;
-    engine_transform_logarithms(out + logs.at[first], &logs.keep[first], &logs.minus_one[first], groups, &ahead);
-    if (rest < last) transform_strip(logs, rest, last, out, ahead);
-}
-
-// The first `count` logarithms of a block.
-static void transform_logarithms(const Logarithms &logs, int64_t count, float *out, Ahead &ahead) {
-    if (logs.together)
-        for (size_t run = 0; run + 1 < logs.runs.size() && logs.runs[run] < count; ++run)
-            transform_run(logs, logs.runs[run], std::min(logs.runs[run + 1], count), out, ahead);
-    else
-        for (int64_t first = 0; first < count; first += STRIP) transform_strip(logs, first, std::min(first + STRIP, count), out, ahead);
-}
-
-// The first `count` elements of a block: whole vectors in place, the rest in a vector of its own.
-static void transform_affine(const std::vector<Affine> &affine, int64_t count, float *out, Ahead &ahead) {
-    const int64_t groups = count / LANES, rest = count % LANES;
-    engine_transform_affine(out, affine.data(), groups, &ahead);
-    if (rest == 0) return;
-    alignas(64) float last[LANES] = {};
-    std::copy_n(out + groups * LANES, rest, last);
-    engine_transform_affine(last, affine.data() + groups, 1, &ahead);
-    std::copy_n(last, rest, out + groups * LANES);
+    for (int64_t first = 0; first < count; first += STRIP) {
+        const int64_t here = std::min(STRIP, count - first), vectors = (here + LANES - 1) / LANES;
+        engine_pick(data, &apart.at[static_cast<size_t>(first)], here, strip);
+        std::fill(strip + here, strip + vectors * LANES, 0.0f);
+        transform_strip_here(&apart.keep[static_cast<size_t>(first)], &apart.minus_one[static_cast<size_t>(first)], vectors, strip, ahead);
+        engine_put(strip, &apart.at[static_cast<size_t>(first)], here, data);
+    }
 }
 
 void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out, const void *next, int64_t next_bytes) {
     // Without anything to fetch it is the line that is in the cache already, which costs nothing.
     Ahead ahead = {static_cast<const char *>(next == nullptr ? out : next), next == nullptr ? 0 : next_bytes / LINE};
-    const Logarithms &logs = plan->logarithms;
-    const int64_t logs_each = static_cast<int64_t>(logs.at.size()) / plan->block;
     const int64_t classes_each = static_cast<int64_t>(plan->one_hot.at.size()) / plan->block;
+    const Apart &apart = plan->apart;
     for (int64_t first = 0; first < objects; first += plan->block, out += plan->block * plan->width) {
         const int64_t count = std::min(plan->block, objects - first);
-        transform_logarithms(logs, count * logs_each, out, ahead);
-        transform_affine(plan->affine, count * plan->width, out, ahead);
+        const int64_t length = count * plan->width;
+        transform_apart(apart, std::lower_bound(apart.at.begin(), apart.at.end(), length) - apart.at.begin(), out, ahead);
+        transform_elements_here(*plan, out, length, ahead);
         for (int64_t i = 0; i < count * classes_each; ++i) {
             float &element = out[plan->one_hot.at[i]];
             element = element == plan->one_hot.value[i] ? 1.0f : 0.0f;

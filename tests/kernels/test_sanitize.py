@@ -68,7 +68,9 @@ def assert_same(result: np.ndarray, expected: np.ndarray, chosen: list[FeatureTr
         with np.errstate(all="ignore"):
             logarithm = np.log1p(np.abs(raw[:, index].astype(np.float32).astype(np.float64)))
             magnitude = np.abs(logarithm) * abs(transform.scale) + abs(transform.offset)
-            tolerance = LOG1P_ULP * np.spacing(np.minimum(magnitude, 3e38).astype(np.float32)).astype(np.float64)
+            ulp = np.spacing(np.abs(logarithm).astype(np.float32)).astype(np.float64) * abs(transform.scale)
+            ulp = np.maximum(ulp, np.spacing(np.minimum(magnitude, 3e38).astype(np.float32)).astype(np.float64))
+            tolerance = LOG1P_ULP * ulp
         tolerance[~np.isfinite(tolerance)] = 0
         difference = np.abs(result[:, column - 1].astype(np.float64) - expected[:, column - 1])
         overflow = magnitude > 3.3e38  # either side may be the one that overflows to `fill`
