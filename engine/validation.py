@@ -31,6 +31,7 @@ def plan_of(experiment: Experiment) -> Plan:
     Raises:
         SpecError: every mistake that shows only when all sizes are known.
     """
+    from engine.evaluation.checks import check_evaluated
     from engine.graph.plan import input_types, plan_network
     from engine.graph.types import PlanError
     from engine.training.checks import check_losses
@@ -40,9 +41,24 @@ def plan_of(experiment: Experiment) -> Plan:
     except PlanError as error:
         raise experiment.document.error(error.mistakes) from None
     mistakes = [*_unused_nodes(experiment, plan), *check_losses(experiment, plan)]
+    mistakes += check_evaluated(experiment, plan.outputs)
     if mistakes:
         raise experiment.document.error(mistakes)
     return plan
+
+
+def check_sources(experiment: Experiment, plan: Plan, missing_ok: bool = False) -> list[str]:
+    """Hold the runs that the training loads weights from against the network; what is to be told besides.
+
+    Raises:
+        SpecError: one of them is missing (unless that is a note only) or does not fit.
+    """
+    from engine.training.sources import check_loads
+
+    mistakes, notes = check_loads(experiment, plan, missing_ok)
+    if mistakes:
+        raise experiment.document.error(mistakes)
+    return notes
 
 
 def validate(path: Path, overrides: Sequence[str], schema_only: bool, data: bool) -> str:
@@ -57,7 +73,8 @@ def validate(path: Path, overrides: Sequence[str], schema_only: bool, data: bool
         load_document(path, overrides)
         return f"{path}: the schema finds no mistake"
     experiment, plan = load_planned(path, overrides)
-    lines = [f"{path}: no mistake", graph_table(plan)]
+    notes = check_sources(experiment, plan, missing_ok=True)
+    lines = [f"{path}: no mistake", graph_table(plan), *(f"note: {note}" for note in notes)]
     if data:
         lines += _files(experiment)
     return "\n".join(lines)
@@ -128,7 +145,7 @@ def _files(experiment: Experiment) -> list[str]:
 def _unused_nodes(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
     from engine.evaluation.choices import evaluated_outputs
 
-    used = [*(loss.of for loss in experiment.training.losses.values()), *evaluated_outputs(experiment)]
+    used = [*(loss.of for loss in experiment.training.losses.values()), *evaluated_outputs(experiment, plan.outputs)]
     for exporter in experiment.export:
         used += exporter.options.get("outputs") or []
     for name in plan.unused(used):

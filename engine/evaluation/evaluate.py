@@ -19,6 +19,7 @@ from engine.runs import write_json
 
 if TYPE_CHECKING:
     from engine.evaluation.facts import ReportFacts
+    from engine.graph.types import TensorType
     from engine.runs import RunDirectory
     from engine.spec.experiment import Experiment
 
@@ -45,7 +46,11 @@ class Evaluation:
 
 
 def evaluate(
-    experiment: Experiment, predictions: Mapping[str, Predictions], run: RunDirectory, facts: ReportFacts
+    experiment: Experiment,
+    predictions: Mapping[str, Predictions],
+    run: RunDirectory,
+    facts: ReportFacts,
+    types: Mapping[str, TensorType] | None = None,
 ) -> Evaluation:
     """Compute the metrics of the evaluated split, draw the figures, write the report.
 
@@ -54,6 +59,7 @@ def evaluate(
         predictions: of each split that is at hand; that of `evaluation.split` is used.
         run: where everything goes; its `metrics.jsonl` gives the history of the training.
         facts: what the report says besides.
+        types: of everything that the network can be asked for; the default metrics depend on it.
 
     Raises:
         DataError: there are no predictions of the split.
@@ -65,7 +71,7 @@ def evaluate(
         message = f"there are no predictions of the {split} split; `engine evaluate {run.path}` makes them"
         raise DataError(message)
     rows = predictions[split]
-    metrics = chosen_metrics(experiment)
+    metrics = chosen_metrics(experiment, types)
     results = [compute(metric.kind, metric.name, metric.options, rows) for metric in metrics]
     headlines = headline_names(results)
     write_json(run.metrics, metrics_document(rows, results, headlines))
@@ -108,9 +114,9 @@ def metrics_document(
 
 def _history(experiment: Experiment, run: RunDirectory) -> History:
     training = experiment.training
-    updates = tuple(update.minimize.text for update in training.updates)
+    updates = () if training.phases else tuple(update.minimize.text for update in training.updates)
     named = tuple(text if updates.count(text) == 1 else f"{text} ({i})" for i, text in enumerate(updates, 1))
     history = read_history(run.metrics_log, named)
-    if training.best is None:
+    if training.best is None or history.best is not None or training.phases:
         return history
     return replace(history, best=best_epoch(history, training.best.metric, training.best.mode))

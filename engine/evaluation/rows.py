@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,19 +10,45 @@ from typing import Any
 import numpy as np
 
 from engine.data.columns import Array
-from engine.evaluation.predictions import Predictions
+from engine.evaluation.predictions import Kind, Predictions
+from engine.evaluation.quantities import quantity
+from engine.evaluation.unavailable import UnavailableError
 
+__all__ = ["UnavailableError"]
 MOST_CATEGORIES = 200
 Per = str | Sequence[str] | Mapping[str, Sequence[float | str]] | None
 
 
-class UnavailableError(Exception):
-    """A metric or plot has no value for these rows; the sentence says why and stands in the report in its place."""
+class Spread(Mapping[str, Array]):
+    """Columns of rows as values of what is kept of the rows, their objects or pairs: made when they are asked for."""
+
+    def __init__(self, columns: Mapping[str, Array], keep: Array) -> None:
+        self.columns, self.keep = columns, keep
+
+    def __getitem__(self, name: str) -> Array:
+        return spread(self.columns[name], self.keep)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+def spread(values: Array, keep: Array) -> Array:
+    """Values of rows, shape (n,), for each thing that is kept of a row.
+
+    Args:
+        values: shape (n,).
+        keep: bool, shape (n,), (n, objects) or (n, objects, objects).
+    """
+    wide = np.broadcast_to(values.reshape(-1, *[1] * (keep.ndim - 1)), keep.shape)
+    return np.asarray(wide[keep])
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """The m rows that have a class of a target.
+    """The m rows (or objects, or pairs of objects, where the target is of these) that have a class of a target.
 
     Attributes:
         scores: the output's values, float64, shape (m, values); one value for two classes is completed to [1 - p, p].
@@ -32,6 +58,8 @@ class Labelled:
         weights: float64, shape (m,).
         columns: shape (m,) each.
         output, target: what `scores` and `truth` are of.
+        kind: `row`, or `objects` or `pairs`: then m counts these.
+        member: number of the row that each belongs to, shape (m,); None where each is a row of its own.
     """
 
     scores: Array
@@ -42,6 +70,8 @@ class Labelled:
     columns: Mapping[str, Array]
     output: str
     target: str
+    kind: Kind = "row"
+    member: Array | None = None
 
     def index(self, name: str) -> int:
         """Index of a class of the target."""
@@ -77,7 +107,7 @@ def choose_output(predictions: Predictions, of: str | None, classes: bool = True
         return of
     for node in predictions.outputs:
         target = predictions.trained_on.get(node)
-        if target is not None and bool(predictions.classes.get(target)) == classes:
+        if target is not None and bool(class_names(predictions, target)) == classes:
             return node
     message = f"no output was trained on a target {'with' if classes else 'without'} classes; name one with `of`"
     raise UnavailableError(message)
@@ -96,13 +126,45 @@ def choose_target(predictions: Predictions, output: str, target: str | None) -> 
 
 
 def row_weights(predictions: Predictions, weight: str) -> Array:
-    """The named weight of all rows, float64; `none` gives 1 to each."""
+    """The weight of all rows, float64: by its name, `none` for 1 each, or an expression of columns and outputs."""
     if weight == "none":
         return np.ones(len(predictions))
-    if weight not in predictions.weights:
+    if weight in predictions.weights:
+        return np.asarray(predictions.weights[weight], dtype=np.float64)
+    if weight.isidentifier() and weight not in {*predictions.columns, *predictions.outputs}:
         message = f"there is no weight {weight}; there are {', '.join(predictions.weights)} and none"
         raise UnavailableError(message)
-    return np.asarray(predictions.weights[weight], dtype=np.float64)
+    return quantity(predictions, weight)
+
+
+def class_names(predictions: Predictions, target: str) -> tuple[str, ...]:
+    """Classes of a target; of a number that is 0 or 1 wherever it is present `not <target>` and `<target>`."""
+    classes = predictions.classes.get(target, ())
+    if classes or target in predictions.components:
+        return classes
+    values = np.asarray(predictions.targets.get(target, ()))
+    if values.dtype == bool:
+        return f"not {target}", target
+    present = values[np.isfinite(values)]
+    binary = len(present) and all(np.isin(part, (0, 1)).all() for part in (present[:1000], present))
+    return (f"not {target}", target) if binary else ()
+
+
+def objects_of(predictions: Predictions, output: str, target: str) -> None:
+    """Refuse to compare an output with a target that is of something else, such as of objects.
+
+    Raises:
+        UnavailableError: the shapes are different.
+    """
+    values, truth = predictions.outputs[output], predictions.targets[target]
+    axes = {"row": 0, "objects": 1, "pairs": 2}[predictions.kind(target)]
+    if values.ndim - 2 != axes or values.shape[: axes + 1] != truth.shape[: axes + 1]:
+        each = " x ".join(map(str, values.shape[1:-1])) or "one"
+        other = " x ".join(map(str, truth.shape[1 : axes + 1])) or "one"
+        message = (
+            f"output {output} has {each} of its values a row, and target {target} {other}; they cannot be compared"
+        )
+        raise UnavailableError(message)
 
 
 def labelled(predictions: Predictions, of: str | None, target: str | None, weight: str) -> Labelled:
@@ -113,29 +175,37 @@ def labelled(predictions: Predictions, of: str | None, target: str | None, weigh
     """
     output = choose_output(predictions, of)
     chosen = choose_target(predictions, output, target)
-    classes = predictions.classes.get(chosen, ())
+    classes = class_names(predictions, chosen)
     if not classes:
         message = f"target {chosen} has no classes"
         raise UnavailableError(message)
+    objects_of(predictions, output, chosen)
     truth = np.asarray(predictions.targets[chosen])
-    keep = truth >= 0
+    keep = truth >= 0  # NaN is not
+    kind = predictions.kind(chosen)
     if not keep.any():
-        message = f"no row of the {predictions.which} split has a class of target {chosen}"
+        what = "row" if kind == "row" else "object"
+        message = f"no {what} of the {predictions.which} split has a class of target {chosen}"
         raise UnavailableError(message)
     scores, names = _scores(predictions, output, keep)
-    weights = row_weights(predictions, weight)[keep]
+    weights = spread(row_weights(predictions, weight), keep)
     _require_finite(scores, f"output {output}")
     _require_finite(weights, f"weight {weight}")
-    columns = {name: values[keep] for name, values in predictions.columns.items()}
-    return Labelled(scores, names, truth[keep].astype(np.int64), classes, weights, columns, output, chosen)
+    member = None if kind == "row" else spread(np.arange(len(predictions)), keep)
+    columns = Spread(predictions.columns, keep)
+    truth = truth[keep].astype(np.int64)
+    return Labelled(scores, names, truth, classes, weights, columns, output, chosen, kind, member)
 
 
 def value_names(predictions: Predictions, output: str) -> tuple[str, ...]:
-    """What each value of an output stands for: the classes of the target it was trained on, else its index."""
-    size = predictions.outputs[output].shape[1]
-    classes = predictions.classes.get(predictions.trained_on.get(output, ""), ())
+    """What each value of an output stands for: a class or component of the target it was trained on, else its index."""
+    size = predictions.outputs[output].shape[-1]
+    target = predictions.trained_on.get(output, "")
+    classes = class_names(predictions, target)
     if len(classes) == size or (size == 1 and len(classes) == 2):
         return classes
+    if len(predictions.components.get(target, ())) == size:
+        return predictions.components[target]
     fitting = [names for names in predictions.classes.values() if len(names) == size]
     if output not in predictions.trained_on and len(fitting) == 1:
         return fitting[0]
@@ -215,3 +285,15 @@ def _categories(names: Sequence[str], values: Sequence[Array], restricted: Array
         facts = {name: float(value) for name, value in zip(names, combination, strict=True)}
         found.append(Group(label, facts, match | ~concerned))
     return found
+
+
+def classes_by(predictions: Predictions, by: str | None) -> list[tuple[str, Array]]:
+    """Name and rows (bool, shape (n,)) of each class of a target of rows that has any; all rows together for None."""
+    if by is None:
+        return [("all", np.ones(len(predictions), dtype=bool))]
+    classes = class_names(predictions, by) if by in predictions.targets and predictions.kind(by) == "row" else ()
+    if not classes:
+        message = f"there is no target {by} of rows with classes"
+        raise UnavailableError(message)
+    masks = [(name, predictions.targets[by] == index) for index, name in enumerate(classes)]
+    return [(name, mask) for name, mask in masks if mask.any()]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from engine.evaluation.choices import evaluated_outputs
+from engine.errors import DataError
+from engine.evaluation.choices import evaluated_outputs, wide_targets
 from engine.evaluation.evaluate import Evaluation, evaluate
 from engine.evaluation.facts import collect_facts
-from engine.evaluation.predictions import predict_dataset
+from engine.evaluation.inference import predict_dataset, predictions_key
+from engine.evaluation.predictions import Predictions
+from engine.evaluation.stored import stored_key
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset
@@ -22,17 +26,34 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate a trained network.
 
-    The predictions are kept in the run (`predictions/<split>.arrow`), beside metrics, figures and report.
+    The predictions are kept in the run (`predictions/<split>.arrow`), beside metrics, figures and report. They are used
+    again where weights, model, data and what is looked at are those that they were made with.
 
     Raises:
         DataError: the prepared data cannot be read.
     """
+    predictions = predictions_of(experiment, plan, network, dataset, run, device)
     split = experiment.evaluation.split
+    return evaluate(experiment, {split: predictions}, run, collect_facts(experiment, plan, dataset, run), plan.outputs)
+
+
+def predictions_of(
+    experiment: Experiment, plan: Plan, network: Network, dataset: PreparedDataset, run: RunDirectory, device: str
+) -> Predictions:
+    """The predictions of the evaluated split: those that the run has, or new ones."""
+    split = experiment.evaluation.split
+    path = run.predictions / f"{split}.arrow"
+    outputs = evaluated_outputs(experiment, plan.outputs)
+    targets = wide_targets(experiment, outputs, plan.outputs)
+    key = predictions_key(experiment, network, dataset, outputs, targets)
+    if stored_key(path) == key:
+        with suppress(DataError):
+            return Predictions.load(path)
     batch = experiment.training.validation_batch
-    outputs = evaluated_outputs(experiment)
-    predictions = predict_dataset(network, dataset, split, device, outputs, batch, experiment.trained_on)
-    predictions.save(run.predictions / f"{split}.arrow")
-    return evaluate(experiment, {split: predictions}, run, collect_facts(experiment, plan, dataset, run))
+    trained_on = experiment.trained_on
+    predictions = predict_dataset(network, dataset, split, device, outputs, batch, trained_on, targets, key)
+    predictions.save(path)
+    return predictions
 
 
 def headline_lines(evaluation: Evaluation) -> list[str]:

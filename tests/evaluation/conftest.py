@@ -31,16 +31,19 @@ def make_predictions(rows: int, seed: int = 5, which: str = "test") -> Predictio
     weight = np.where(qcd_like, rng.exponential(2.0, rows), 1.0)
     masses = np.where((label == 1)[:, None], MASSES[rng.integers(0, len(MASSES), rows)], 0)
     truth = rng.normal(10, 3, rows)
+    vertexing = make_vertexing(rng, rows)
     return Predictions(
         outputs={
             "jet_class": scores.astype(np.float32),
             "is_data": adversary[:, None].astype(np.float32),
             "distance": (truth + rng.normal(0.1, 0.5, rows))[:, None].astype(np.float32),
+            **vertexing.outputs,
         },
         targets={
             "label": label.astype(np.int32),
             "is_data": is_data.astype(np.int32),
             "distance": truth.astype(np.float32),
+            **vertexing.targets,
         },
         weights={"weight": weight, "control": weight * 0.5},
         columns={
@@ -48,11 +51,54 @@ def make_predictions(rows: int, seed: int = 5, which: str = "test") -> Predictio
             "mH": masses[:, 0].astype(float),
             "mS": masses[:, 1].astype(float),
             "event": rng.integers(0, 2**40, rows).astype(np.uint64),
+            **vertexing.columns,
         },
         samples=np.where(control, "control", np.asarray(CLASSES)[label]),
-        classes={"label": CLASSES, "is_data": ("simulation", "data"), "distance": ()},
-        trained_on={"jet_class": "label", "is_data": "is_data", "distance": "distance"},
+        classes={"label": CLASSES, "is_data": ("simulation", "data"), "distance": (), **vertexing.classes},
+        trained_on={"jet_class": "label", "is_data": "is_data", "distance": "distance", **vertexing.trained_on},
         which=which,
+        components=vertexing.components,
+        units=vertexing.units,
+        kinds=vertexing.kinds,
+    )
+
+
+def make_vertexing(rng: np.random.Generator, rows: int, objects: int = 6) -> Predictions:
+    """Vertices with a right covariance, and objects that come from them or not; a third of the rows has no vertex."""
+    flavour = rng.integers(0, 3, rows)
+    count = rng.integers(1, objects + 1, rows)
+    real = np.arange(objects) < count[:, None]
+    length = rng.exponential(5, rows)
+    vertex = np.where(flavour[:, None] > 0, length[:, None] * [0.6, 0.64, 0.48], np.nan)
+    root = np.array([[0.2, 0, 0], [0.05, 0.1, 0], [-0.1, 0.2, 0.5]])
+    covariance = root @ root.T
+    found = np.nan_to_num(vertex) + rng.normal(size=(rows, 3)) @ root.T
+    origin = np.where(real, np.where(flavour[:, None] > 0, rng.integers(0, 3, (rows, objects)), 2), -1)
+    weight = 1 / (1 + np.exp(-rng.normal(np.where(origin < 2, 1.0, -1.5), 1.0)))
+    pairs = real[:, :, None] & real[:, None, :]
+    same = np.where(pairs, origin[:, :, None] == origin[:, None, :], np.nan)
+    score = 1 / (1 + np.exp(-rng.normal(np.where(same == 1, 1.0, -1.0), 1.5)))
+    return Predictions(
+        outputs={
+            "vertex.position": found.astype(np.float32),
+            "vertex.covariance": np.tile(covariance.reshape(9), (rows, 1)).astype(np.float32),
+            "track_weight": np.where(real, weight, np.nan)[..., None].astype(np.float32),
+            "pairing": np.where(pairs, score, np.nan)[..., None].astype(np.float32),
+        },
+        targets={
+            "flavour": flavour.astype(np.int32),
+            "vertex": vertex.astype(np.float32),
+            "origin": origin.astype(np.int32),
+            "same_vertex": same.astype(np.float32),
+        },
+        weights={},
+        columns={"tracks": count.astype(float), "length": length},
+        samples=np.full(rows, "jets"),
+        classes={"flavour": ("light", "c", "b"), "vertex": (), "origin": ("b", "c", "other"), "same_vertex": ()},
+        trained_on={"vertex.position": "vertex", "pairing": "same_vertex"},
+        components={"vertex": ("x", "y", "z")},
+        units={"vertex": "mm"},
+        kinds={"origin": "objects", "same_vertex": "pairs"},
     )
 
 

@@ -15,6 +15,18 @@ from engine.evaluation.metrics.result import MetricResult, finite
 from engine.evaluation.plots.catalogue import PLOTS
 from engine.evaluation.predictions import Predictions
 
+CUT = {"cut": "jet_class.signal > 0.4", "variables": ["pt", "tracks"]}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "weighted_ks": {"target": "is_data"},
+    "asymmetry": CUT,
+    "pull": CUT,
+    "binomial": CUT,
+    "importance_sampling": {"probability": "jet_class.signal", "target": "label", "signal": "signal"},
+    "object_selection": {"of": "track_weight", "target": "origin", "classes": ["b", "c"], "variables": ["tracks"]},
+    "distance": {"of": "vertex.position", "by": "flavour", "variables": [{"column": "length", "bins": 8}]},
+    "discriminant": {"signal": "signal", "fractions": {"qcd": 0.9}, "scan": {"fraction": "qcd"}},
+}
+
 
 @pytest.fixture(scope="session")
 def schema(repository: Path) -> dict[str, Any]:
@@ -37,7 +49,8 @@ def test_the_schema_lists_the_metrics_and_plots_with_the_same_options_and_defaul
 def test_every_property_of_the_schema_explains_itself(schema):
     def walk(value: Any) -> None:
         for key, member in value.get("properties", {}).items():
-            assert {"title", "description", "default"} <= member.keys(), key
+            assert {"title", "description"} <= member.keys(), key
+            assert "default" in member or key in value.get("required", ()), key
         for member in value.values():
             if isinstance(member, dict):
                 walk(member)
@@ -47,9 +60,7 @@ def test_every_property_of_the_schema_explains_itself(schema):
 
 def test_results_are_plain_json_with_short_curves(tagger):
     for kind in METRICS:
-        text = json.dumps(
-            run(kind, tagger, **({"target": "is_data"} if kind == "weighted_ks" else {})).to_json(), allow_nan=False
-        )
+        text = json.dumps(run(kind, tagger, **OPTIONS.get(kind, {})).to_json(), allow_nan=False)
         for part in json.loads(text)["parts"]:
             assert all(len(values) <= 200 for values in part.get("curve", {}).values())
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from engine.errors import DataError
 from engine.evaluation.predictions import Predictions
+from engine.evaluation.stored import stored_key
 
 
 def subset(predictions: Predictions, rows: int) -> Predictions:
-    return Predictions(
-        {name: values[:rows] for name, values in predictions.outputs.items()},
-        {name: values[:rows] for name, values in predictions.targets.items()},
-        {name: values[:rows] for name, values in predictions.weights.items()},
-        {name: values[:rows] for name, values in predictions.columns.items()},
-        predictions.samples[:rows],
-        predictions.classes,
-        predictions.trained_on,
-        "validation",
-    )
+    return replace(predictions.of_rows(np.arange(len(predictions)) < rows), which="validation", key="abc")
 
 
 @pytest.mark.parametrize("rows", [0, 1, 500])
@@ -30,7 +24,10 @@ def test_what_is_saved_is_what_is_loaded(tagger, tmp_path, rows):
     saved.save(path)
     loaded = Predictions.load(path)
     assert (len(loaded), loaded.which, loaded.classes) == (rows, "validation", saved.classes)
-    assert loaded.trained_on == saved.trained_on
+    for fact in ("trained_on", "components", "units", "kinds", "key"):
+        assert getattr(loaded, fact) == getattr(saved, fact)
+    assert loaded.outputs["pairing"].shape == (rows, 6, 6, 1)
+    assert stored_key(path) == "abc"
     assert loaded.samples.tolist() == saved.samples.tolist()
     for kind in ("outputs", "targets", "weights", "columns"):
         before, after = getattr(saved, kind), getattr(loaded, kind)

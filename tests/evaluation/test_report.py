@@ -128,7 +128,7 @@ def test_a_report_of_nothing_is_a_page():
 
 def test_what_is_evaluated_follows_from_the_losses_where_nothing_is_listed(experiment, repository):
     assert experiment.trained_on == {"jet_class": "label", "is_data": "is_data"}
-    assert evaluated_outputs(experiment) == ("jet_class", "is_data")
+    assert evaluated_outputs(experiment, {}) == ("jet_class", "is_data")
     assert column_units(experiment)["pt"] == "GeV"
     bare = load_experiment(repository / "specs/calratio.yaml", ["evaluation.metrics=null", "evaluation.plots=null"])
     metrics = chosen_metrics(bare)

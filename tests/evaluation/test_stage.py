@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.data.prepare import prepare
-from engine.evaluation.predictions import Predictions, predict_dataset
+from engine.evaluation.inference import predict_dataset
+from engine.evaluation.predictions import Predictions
 from engine.evaluation.stage import evaluate_run, headline_lines
 from engine.graph.network import build_network
 from engine.runs import RunDirectory

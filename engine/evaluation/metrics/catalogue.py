@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from engine.evaluation.metrics import (  # noqa: F401 (each enters itself in the table)
     accuracy,
+    asymmetry,
     auc,
+    binomial,
     confusion_matrix,
+    discriminant,
+    distance,
     efficiency,
+    importance_sampling,
+    object_selection,
+    precision_recall,
     residuals,
     roc,
     s_over_sqrt_b,

@@ -9,10 +9,13 @@ from typing import Any
 
 from engine.evaluation.metrics.result import Headline, MetricResult, Part
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import UnavailableError
+from engine.evaluation.quantities import selected
+from engine.evaluation.unavailable import UnavailableError
 
 METRICS: dict[str, Metric] = {}
 """Kind -> metric; filled when `engine.evaluation.metrics.catalogue` is imported."""
+COMMON: dict[str, Any] = {"selection": None}
+"""Options of every metric, which its function does not see."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Metric:
     def defaults(self) -> dict[str, Any]:
         """Options and their defaults."""
         parameters = list(inspect.signature(self.function).parameters.values())[1:]
-        return {parameter.name: parameter.default for parameter in parameters}
+        return {**{parameter.name: parameter.default for parameter in parameters}, **COMMON}
 
 
 def metric(kind: str, title: str) -> Callable[[Callable[..., Computed]], Callable[..., Computed]]:
@@ -52,13 +55,29 @@ def metric(kind: str, title: str) -> Callable[[Callable[..., Computed]], Callabl
     return enter
 
 
+def selection_of(predictions: Predictions, selection: str | None) -> Predictions:
+    """The rows of an expression.
+
+    Raises:
+        UnavailableError: it has no meaning, or no row is left.
+    """
+    if selection is None:
+        return predictions
+    mask = selected(predictions, selection)
+    if not mask.any():
+        message = f"no row of the {predictions.which} split passes `{selection}`"
+        raise UnavailableError(message)
+    return predictions.of_rows(mask)
+
+
 def compute(kind: str, name: str, options: Mapping[str, Any], predictions: Predictions) -> MetricResult:
     """Compute one metric. Where the rows give no value the result is empty and carries the reason."""
     chosen = METRICS[kind]
     complete = {**chosen.defaults, **{key: value for key, value in options.items() if key != "name"}}
     empty = MetricResult(kind, name, complete)
+    own = {key: value for key, value in complete.items() if key not in COMMON}
     try:
-        computed = chosen.function(predictions, **complete)
+        computed = chosen.function(selection_of(predictions, complete["selection"]), **own)
     except UnavailableError as error:
         return replace(empty, reason=str(error))
     return replace(empty, facts=computed.facts, parts=computed.parts, headlines=computed.headlines)

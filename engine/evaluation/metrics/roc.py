@@ -153,13 +153,18 @@ def roc(
     parts = []
     for comparison in comparisons(rows, signal, backgrounds, per):
         try:
-            parts.append(_part(rows, weights, comparison, working_points))
+            parts.append(part_of_curve(rows, weights, comparison, working_points))
         except UnavailableError as error:
             parts.append(Part(comparison.labels, {"auc": None}, reason=str(error)))
     return Computed({"of": rows.output, "target": rows.target}, tuple(parts), _headlines(parts))
 
 
-def _part(rows: Labelled, weights: Array, comparison: Comparison, working_points: Sequence[float]) -> Part:
+def part_of_curve(rows: Labelled, weights: Array, comparison: Comparison, working_points: Sequence[float]) -> Part:
+    """Curve, area and working points of one comparison.
+
+    Raises:
+        UnavailableError: signal or background has no rows, or no positive sum of weights.
+    """
     mask = comparison.mask
     scores, is_signal = rows.score_of(comparison.signal)[mask], rows.truth[mask] == rows.index(comparison.signal)
     curve = roc_curve(scores, is_signal, weights[mask])

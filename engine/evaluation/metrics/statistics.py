@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -56,3 +57,80 @@ def kolmogorov_probability(distance: float, count: float) -> float:
         return 1.0
     series: float = sum((-1.0) ** (k - 1) * math.exp(-2 * k**2 * x**2) for k in range(1, 101))
     return min(1.0, max(0.0, 2 * series))
+
+
+def ratio_of_sums(numerators: Array, denominators: Array, weights: Array) -> tuple[float | None, float | None]:
+    """Sum over sum, of things that come in rows, and its error: the things of one row need not be independent.
+
+    The linear approximation of the error of a ratio estimator: sum w^2 (a - r b)^2 / (sum w b)^2.
+
+    Args:
+        numerators, denominators: of each row, shape (n,).
+        weights: of each row, shape (n,).
+
+    Returns:
+        None for both where the denominators sum to 0.
+    """
+    total = float((weights * denominators).sum())
+    if total <= 0:
+        return None, None
+    ratio = float((weights * numerators).sum()) / total
+    return ratio, math.sqrt(float(np.square(weights * (numerators - ratio * denominators)).sum())) / total
+
+
+def weighted_quantiles(values: Array, weights: Array, at: Sequence[float]) -> list[float]:
+    """Weighted quantiles of values, shape (n,): where the running sum of weights reaches them."""
+    order = np.argsort(values, kind="stable")
+    weight = weights[order]
+    shares = (np.cumsum(weight) - weight / 2) / weight.sum()
+    return [float(np.interp(share, shares, values[order])) for share in at]
+
+
+def core_width(values: Array, weights: Array) -> tuple[float, float]:
+    """Half the distance between the 16 % and the 84 % quantile, and its error.
+
+    The error of a quantile is the distance to the quantiles at one binomial standard deviation (large samples); the
+    two ends are correlated with p (1 - q) / sqrt(p (1 - p) q (1 - q)).
+    """
+    low, high = 0.16, 0.84
+    spread = math.sqrt(low * (1 - low) / max(effective_count(weights), 1.0))
+    around = [low - spread, low, low + spread, high - spread, high, high + spread]
+    marks = weighted_quantiles(values, weights, [min(max(share, 0.0), 1.0) for share in around])
+    errors = (marks[2] - marks[0]) / 2, (marks[5] - marks[3]) / 2
+    correlation = low * (1 - high) / (low * (1 - low))
+    variance = errors[0] ** 2 + errors[1] ** 2 - 2 * correlation * errors[0] * errors[1]
+    return (marks[4] - marks[1]) / 2, math.sqrt(max(variance, 0.0)) / 2
+
+
+def weighted_mean(values: Array, weights: Array) -> tuple[float, float, float]:
+    """Mean, its error and the standard deviation."""
+    mean = float(np.average(values, weights=weights))
+    variance = max(float(np.average((values - mean) ** 2, weights=weights)), 0.0)
+    return mean, math.sqrt(variance / effective_count(weights)), math.sqrt(variance)
+
+
+def chi2_probability(chi2: float, degrees: int) -> float:
+    """Probability of a larger chi squared by chance."""
+    import torch
+
+    if degrees <= 0:
+        return 1.0
+    shape, value = (torch.tensor(each / 2, dtype=torch.float64) for each in (float(degrees), max(chi2, 0.0)))
+    return float(torch.special.gammaincc(shape, value))
+
+
+def binomial_probability(passed: int, count: int, fraction: float) -> float:
+    """Two-sided exact probability: of all numbers that are as improbable as `passed` or more so, together.
+
+    Args:
+        passed: successes.
+        count: tries.
+        fraction: probability of a success.
+    """
+    if fraction <= 0 or fraction >= 1:
+        return 1.0 if passed == round(count * min(max(fraction, 0.0), 1.0)) else 0.0
+    logarithms = np.r_[0.0, np.cumsum(np.log(np.arange(1, count + 1)))]
+    numbers = np.arange(count + 1)
+    choose = logarithms[count] - logarithms - logarithms[::-1]
+    density = np.exp(choose + numbers * math.log(fraction) + (count - numbers) * math.log1p(-fraction))
+    return min(1.0, float(density[density <= density[passed] * (1 + 1e-7)].sum()))

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.history import History
+from engine.evaluation.metrics.registry import selection_of
 from engine.evaluation.metrics.result import MetricResult
 from engine.evaluation.plots.style import new_figure, sentence_instead, style
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import UnavailableError
+from engine.evaluation.unavailable import UnavailableError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,6 +68,14 @@ class PlotContext:
     results: Sequence[MetricResult] = ()
     history: History = field(default_factory=History)
     units: Mapping[str, str] = field(default_factory=dict)
+
+    def rows_of(self, result: MetricResult) -> Predictions:
+        """The rows that a metric was computed of: those of its selection.
+
+        Raises:
+            UnavailableError: there are none.
+        """
+        return selection_of(self.predictions, result.options.get("selection"))
 
     def results_of(self, kind: str, metric: str | None) -> list[MetricResult]:
         """The computed metrics of a kind, or the named one.

@@ -1,50 +1,149 @@
-"""Distribution of output minus target."""
+"""Distributions of output minus target, linear and logarithmic, and in units of the error that the network gives."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from engine.data.columns import Array
+from engine.evaluation.differences import Differences, differences
+from engine.evaluation.metrics.residuals import chosen_components
 from engine.evaluation.metrics.result import MetricResult
-from engine.evaluation.plots.histograms import draw_steps, fill
+from engine.evaluation.plots.histograms import Histogram, draw_band, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.style import colour, legend_above, new_figure, stamp
-from engine.evaluation.rows import row_weights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BINS = 60
 WIDTHS = 5.0  # half the range of the abscissa, in widths of the distribution
+FAR = 0.999  # share of the rows that the logarithmic panel holds at least
+PULLS = 5.0  # half the range of the pulls
 
 
 @plot("residuals")
 def residuals(context: PlotContext, name: str, *, metric: str | None = None) -> list[Drawing]:
-    """A figure for each computed set of residuals."""
+    """A figure for each computed set of residuals, with a column for each component, and one with the pulls."""
+    drawings = []
     results = context.results_of("residuals", metric)
-    return [_draw(context, file_name(name, results, result), result) for result in results]
+    for result in results:
+        stem = file_name(name, results, result)
+        reason = result.reason or result.parts[0].reason
+        if reason is not None:
+            drawings.append(empty_drawing(stem, reason))
+            continue
+        options, rows = result.options, context.rows_of(result)
+        found = differences(rows, options["of"], options["target"], options["weight"], options["covariance"])
+        chosen = chosen_components(found, options["component"])
+        drawings.append(_residuals(context, stem, result, found, chosen))
+        if found.pulls is not None:
+            drawings.append(_pulls(context, f"{stem}_pulls", result, found, chosen))
+    return drawings
 
 
-def _draw(context: PlotContext, name: str, result: MetricResult) -> Drawing:
-    reason = result.reason or result.parts[0].reason
-    if reason is not None:
-        return empty_drawing(name, reason)
-    predictions, values = context.predictions, result.parts[0].values
-    output, target = result.facts["of"], result.facts["target"]
-    difference = (
-        predictions.outputs[output][:, result.options["component"]].astype(np.float64) - predictions.targets[target]
+def _numbers(result: MetricResult, found: Differences, index: int) -> dict[str, Any]:
+    """What was computed for a component of all rows."""
+    component = found.components[index]
+    parts = [part for part in result.parts if part.labels["group"] == "all"]
+    part = next(part for part in parts if part.labels.get("component", "") == component)
+    return dict(part.values)
+
+
+def _residuals(
+    context: PlotContext, name: str, result: MetricResult, found: Differences, chosen: Sequence[int]
+) -> Drawing:
+    figure = new_figure(max(7.0, 5.2 * len(chosen)), 8.0)
+    grid = figure.subplots(2, len(chosen), squeeze=False)
+    outside = 0
+    for place, index in enumerate(chosen):
+        numbers = _numbers(result, found, index)
+        values, weights = found.values[:, index], found.weights
+        centre, width = numbers["quantiles"]["0.5"], numbers["width"] or numbers["standard_deviation"] or 1.0
+        core, tails = grid[0, place], grid[1, place]
+        outside = max(outside, _core(core, values, weights, centre, WIDTHS * width, numbers))
+        far = float(np.quantile(np.abs(values - centre), FAR))
+        _tails(tails, values, weights, centre, max(2 * WIDTHS * width, 1.1 * far))
+        for axes in (core, tails):
+            axes.set_xlabel(_title(found, index))
+        for axes in (core, tails) if place == 0 else ():
+            axes.set_ylabel("Sum of weights per bin")
+    stamp(grid[0, 0], context.title, "" if len(chosen) > 1 else f"{context.predictions.which} split")
+    stamp(grid[0, -1], "" if len(chosen) > 1 else context.title, f"{context.predictions.which}, {len(values):,} rows")
+    caption = (
+        "Output minus target: the core above, the tails below on a logarithmic scale; up to "
+        f"{outside:,} rows outside of the range of the core are in its first and last bin."
     )
-    weights = row_weights(predictions, result.options["weight"])
-    usable = np.isfinite(difference) & np.isfinite(weights)
-    half = WIDTHS * (values["width"] or values["standard_deviation"] or 1.0)
-    centre = values["quantiles"]["0.5"]
-    histogram = fill(difference[usable], weights[usable], np.linspace(centre - half, centre + half, BINS + 1))
-    outside = int((np.abs(difference[usable] - centre) > half).sum())
-    figure = new_figure()
-    axes = figure.subplots()
-    label = f"mean {values['mean']:.4g} ± {values['mean_error']:.2g}, 68 % within ±{values['width']:.4g}"
+    return Drawing(name, figure, caption)
+
+
+def _title(found: Differences, index: int) -> str:
+    component = f" {found.components[index]}" if found.components[index] else ""
+    unit = f" [{found.unit}]" if found.unit else ""
+    what = (
+        f"{found.output}{component} − target"
+        if found.output != found.target
+        else f"{found.output}{component}: output − target"
+    )
+    return what + unit
+
+
+def _core(axes: Axes, values: Array, weights: Array, centre: float, half: float, numbers: dict[str, Any]) -> int:
+    """The middle of the distribution; returns the number of rows outside of it."""
+    histogram = fill(values, weights, np.linspace(centre - half, centre + half, BINS + 1))
+    label = f"mean {numbers['mean']:.4g} ± {numbers['mean_error']:.2g}\n68 % within ±{numbers['width']:.4g}"
     draw_steps(axes, histogram, label, filled=True, color=colour(0))
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.05 * float((histogram.sums + histogram.errors).max()))
     legend_above(axes, columns=1, floor=0.0)
-    axes.set_xlabel(f"{output} − target" if output != target else f"{output}: output − target")
-    axes.set_ylabel("Sum of weights per bin")
-    stamp(axes, context.title, f"{predictions.which} split, {histogram.rows:,} rows")
-    caption = f"Output minus target; {outside:,} rows outside the range are in the first and last bin."
+    return int((np.abs(values - centre) > half).sum())
+
+
+def _tails(axes: Axes, values: Array, weights: Array, centre: float, half: float) -> None:
+    """The whole distribution on a logarithmic scale; the first and last bin hold what is beyond."""
+    histogram = fill(values, weights, np.linspace(centre - half, centre + half, 2 * BINS + 1))
+    draw_steps(axes, histogram, "", filled=True, color=colour(0))
+    positive = histogram.sums[histogram.sums > 0]
+    lowest, highest = (float(positive.min()), float(positive.max())) if len(positive) else (0.5, 1.0)
+    axes.set_xlim(histogram.edges[0], histogram.edges[-1])
+    axes.set_ylim(lowest / 2, 2 * highest)
+    axes.set_yscale("log")
+
+
+def _pulls(context: PlotContext, name: str, result: MetricResult, found: Differences, chosen: Sequence[int]) -> Drawing:
+    """The pulls of each component with the unit Gaussian that they should follow."""
+    figure = new_figure(max(7.0, 5.0 * len(chosen)), 5.0)
+    grid = figure.subplots(1, len(chosen), squeeze=False)[0]
+    pulls = found.pulls if found.pulls is not None else found.values
+    for axes, index in zip(grid, chosen, strict=True):
+        numbers = _numbers(result, found, index)
+        histogram = fill(pulls[:, index], found.weights, np.linspace(-PULLS, PULLS, BINS + 1)).scaled_to_one()
+        label = (
+            f"mean {numbers['pull_mean']:.3f} ± {numbers['pull_mean_error']:.3f}\n"
+            f"width (68 %) {numbers['pull_width']:.3f} ± {numbers['pull_width_error']:.3f}"
+        )
+        draw_steps(axes, histogram, label, filled=True, color=colour(0))
+        _unit_gaussian(axes, histogram)
+        component = f" {found.components[index]}" if found.components[index] else ""
+        axes.set_xlabel(f"Pull of {found.output}{component}")
+        axes.set_xlim(-PULLS, PULLS)
+        axes.set_ylim(0, 1.05 * max(float((histogram.sums + histogram.errors).max()), 0.4 * 2 * PULLS / BINS))
+        legend_above(axes, columns=1, floor=0.0)
+    grid[0].set_ylabel("Fraction per bin")
+    stamp(grid[0], context.title)
+    stamp(grid[-1], "" if len(chosen) > 1 else context.title, f"{context.predictions.which}, {len(pulls):,} rows")
+    covariance = result.options["covariance"]
+    caption = (
+        f"Output minus target over the error that {covariance} gives; rows beyond ±{PULLS:g} are in the outermost bins."
+    )
     return Drawing(name, figure, caption)
+
+
+def _unit_gaussian(axes: Axes, histogram: Histogram) -> None:
+    edges = histogram.edges / math.sqrt(2)
+    cumulative = np.asarray([0.5 * (1 + math.erf(edge)) for edge in edges])
+    axes.stairs(np.diff(cumulative), histogram.edges, color=colour(2), linewidth=1.5, label="unit Gaussian")
+    draw_band(axes, histogram.edges, np.diff(cumulative), np.zeros(len(edges) - 1), colour(2))

@@ -50,7 +50,7 @@ def _draw(
     axes = figure.subplots()
     axes.set_yscale("log")
     for index, (part, label) in enumerate(drawable[:MOST_CURVES]):
-        _draw_curve(axes, part, f"{label}: AUC {part.values['auc']:.4f} ± {part.values['auc_error']:.4f}", index)
+        draw_curve(axes, part, f"{label}: AUC {part.values['auc']:.4f} ± {part.values['auc_error']:.4f}", index)
     grid = np.linspace(0.01, 1, 200)
     axes.plot(grid, 1 / grid, color=GREY, linestyle=":", linewidth=1.2, label="no separation")
     axes.set_xlim(0, 1)
@@ -74,7 +74,8 @@ def _draw(
     return Drawing(name, figure, caption)
 
 
-def _draw_curve(axes: Axes, part: Part, label: str, index: int) -> None:
+def draw_curve(axes: Axes, part: Part, label: str, index: int) -> None:
+    """Rejection against signal efficiency with a band for its error."""
     curves = thin(part.curves, 1000)
     used = curves["background_efficiency"] > 0
     efficiency, background = curves["signal_efficiency"][used], curves["background_efficiency"][used]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from engine.evaluation.metrics.classweights import members
+from engine.evaluation.metrics.registry import selection_of
 from engine.evaluation.plots.histograms import Histogram, draw_points, draw_ratio, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, plot
 from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp, with_ratio
@@ -39,9 +40,11 @@ def scores(
     scale: Literal["linear", "log", "both"] = "both",
     normalise: bool = True,
     ratio: bool | None = None,
+    selection: str | None = None,
 ) -> list[Drawing]:
     """A figure for each value of the output (one of two for two classes) and each scale."""
     drawings = []
+    context = replace(context, predictions=selection_of(context.predictions, selection))
     for output in [of] if of is not None else _class_outputs(context):
         rows = labelled(context.predictions, output, target, weight)
         own = context.predictions.trained_on.get(output)
@@ -81,17 +84,23 @@ def _draw(context: PlotContext, name: str, rows: Labelled, value: int, look: _Lo
             text = f"{label} ({histogram.rows:,})"
             draw_steps(upper, histogram, text, color=colour(index), linestyle=line(index))
     finish_panel(upper, histograms, look.log, look.normalise)
-    bottom.set_xlabel(f"{rows.output}: {rows.names[value]} score")
+    bottom.set_xlabel(score_title(rows, value))
     stamp(upper, context.title, f"{context.predictions.which} split")
     scale = "logarithmic" if look.log else "linear"
     caption = (
-        f"Distribution of the {rows.names[value]} value of {rows.output} for each class of {rows.target}, "
-        f"{'normalised to 1, ' if look.normalise else ''}{scale} scale; numbers in brackets are rows, bands and bars "
-        "are statistical errors."
+        f"Distribution of {score_title(rows, value)} for each class of {rows.target}, "
+        f"{'normalised to 1, ' if look.normalise else ''}{scale} scale; numbers in brackets are "
+        f"{'rows' if rows.kind == 'row' else rows.kind}, bands and bars are statistical errors."
     )
     of_target = "" if context.predictions.trained_on.get(rows.output) == rows.target else f"_by_{rows.target}"
-    file = f"{name}_{rows.output}_{rows.names[value]}{of_target}{'_log' if look.log else ''}"
+    of_value = "" if len(rows.names) == 1 else f"_{rows.names[value]}"
+    file = f"{name}_{rows.output}{of_value}{of_target}{'_log' if look.log else ''}"
     return Drawing(file, figure, caption)
+
+
+def score_title(rows: Labelled, value: int) -> str:
+    """Title of the axis of one value of an output."""
+    return rows.output if len(rows.names) == 1 else f"{rows.output}: {rows.names[value]} score"
 
 
 def score_histograms(rows: Labelled, value: int, bins: int, mask: Any, normalise: bool) -> list[Histogram]:

@@ -28,7 +28,7 @@ def weighted_ks(context: PlotContext, name: str, *, metric: str | None = None) -
             drawings.append(empty_drawing(stem, result.reason))
             continue
         options = result.options
-        rows = labelled(context.predictions, options["of"], options["target"], options["weight"])
+        rows = labelled(context.rows_of(result), options["of"], options["target"], options["weight"])
         rows = only(rows, result.facts["between"])
         values = range(1, 2) if len(rows.names) == 2 else range(len(rows.names))
         drawings += [_draw(context, f"{stem}_{rows.names[i]}", result, rows, i) for i in values]

@@ -1,0 +1,73 @@
+"""What figures in bins of a variable have in common: the axis, points with errors, the variables of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.data.columns import Array
+from engine.evaluation.metrics.result import MetricResult, Part
+from engine.evaluation.plots.registry import PlotContext
+from engine.evaluation.plots.style import SYMBOLS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEW_TICKS = 12  # values of a discrete variable that all get a label
+
+
+def by_variable(result: MetricResult) -> Iterator[tuple[str, Mapping[str, Any], list[Part]]]:
+    """Each variable of a result: its name, how it looks, and its parts."""
+    for name, look in result.facts.get("variables", {}).items():
+        yield name, look, [part for part in result.parts if part.labels.get("variable") == name]
+
+
+def edges_of(part: Part) -> Array:
+    """Edges of the bins, shape (bins + 1,)."""
+    return np.concatenate([part.curves["low"], part.curves["high"][-1:]])
+
+
+def set_axis(axes: Axes, context: PlotContext, look: Mapping[str, Any], edges: Array) -> None:
+    """Title, unit, limits, scale and ticks of the variable's axis."""
+    axes.set_xlabel(axis_name(context, look))
+    if look.get("log") and edges[0] > 0:
+        axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    members = look.get("values")
+    if members:
+        axes.tick_params(axis="x", which="minor", bottom=False, top=False)
+        if len(members) <= FEW_TICKS:
+            axes.set_xticks(members, [f"{value:g}" for value in members])
+
+
+def axis_name(context: PlotContext, look: Mapping[str, Any]) -> str:
+    """Title with unit: as the spec says, else the column's symbol and unit."""
+    column = str(look["column"])
+    title = look.get("title") or SYMBOLS.get(column, column.replace("_", " "))
+    unit = look.get("unit") or context.units.get(column)
+    return f"{title} [{unit}]" if unit else title
+
+
+def points(
+    axes: Axes, edges: Array, values: Array, errors: Array | None, shift: float = 0.0, log: bool = False, **look: Any
+) -> None:
+    """Points in the middle of their bins, with bars for the bins and the errors; bins without a value are left out.
+
+    Args:
+        axes: where they are drawn.
+        edges: of the bins, shape (bins + 1,).
+        values, errors: shape (bins,).
+        shift: moves the points by this share of a bin, so that several sets can be told apart.
+        log: whether the axis is logarithmic: then the middle is the geometric one.
+        look: of `errorbar`.
+    """
+    low, high = edges[:-1], edges[1:]
+    ratio = 0.5 + shift
+    middle = low * (high / low) ** ratio if log and edges[0] > 0 else low + ratio * (high - low)
+    used = np.isfinite(values)
+    bars = None if errors is None else np.nan_to_num(errors[used])
+    style: dict[str, Any] = {"fmt": "o", "markersize": 4.5, "elinewidth": 1.2} | look
+    sides = np.stack([(middle - low)[used], (high - middle)[used]])
+    axes.errorbar(middle[used], values[used], yerr=bars, xerr=sides, **style)
