@@ -1,4 +1,4 @@
-"""Arrow arrays seen as NumPy arrays."""
+"""Arrow arrays seen as NumPy arrays, and the other way round."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def as_numpy(array: pa.Array) -> Array:
     if not len(array):
         return np.empty(0, dtype)
     return np.frombuffer(array.buffers()[1], dtype, count=len(array), offset=array.offset * dtype.itemsize)
+
+
+def from_numpy(array: Array) -> pa.Array:
+    """An array of numbers, shape (n,), as an Arrow array on the same memory; unlike `pyarrow.array` without pandas."""
+    array = np.ascontiguousarray(array)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(array.dtype), len(array), [None, pa.py_buffer(array)])
 
 
 def is_given(array: pa.Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def make_rows(data: DataSpec, layout: LayoutSpec, rows: RowsSpec, sample: Sample
     found = find_rows(collections, rows)
     context = _context(data, sample, collections, found)
     columns = {name: _column(context, name, expression) for name, expression in data.columns.items()}
-    choose = cache(lambda name: choose_objects(data.inputs[name], context))
+    choose = _chooser(data, context)
     targets = data.targets.values() if sample else ()
     return RowTable(
         entries=found.entry,
@@ -77,6 +77,20 @@ def make_rows(data: DataSpec, layout: LayoutSpec, rows: RowsSpec, sample: Sample
         factors=_factors(data, context) if sample else {},
         split=assign_splits([columns[name] for name in data.split.by], data.split, data.seed),
     )
+
+
+def _chooser(data: DataSpec, context: RowContext) -> Callable[[str], Members]:
+    """The objects that an input keeps, by its name; inputs that keep the same ones share them."""
+    known: dict[tuple[Any, ...], Members] = {}
+
+    def choose(name: str) -> Members:
+        spec = data.inputs[name]
+        key = (spec.of, spec.keep, str(spec.where), str(spec.order))
+        if key not in known:
+            known[key] = choose_objects(spec, context)
+        return known[key]
+
+    return choose
 
 
 def _context(data: DataSpec, sample: SampleSpec | None, collections: Collections, rows: Rows) -> RowContext:

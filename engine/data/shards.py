@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.data.arrow import from_numpy
 from engine.data.columns import Array, Jagged
 from engine.data.ledger import LedgerEntry
 from engine.data.rows import RowTable
@@ -153,20 +154,20 @@ def record_batch(tables: Sequence[RowTable]) -> pa.RecordBatch:
 
 
 def _joined(tables: Sequence[RowTable], part: Callable[[RowTable], Array]) -> pa.Array:
-    return pa.array(np.concatenate([part(table) for table in tables]))
+    return from_numpy(np.concatenate([part(table) for table in tables]))
 
 
 def _lists(parts: Sequence[Array | Jagged]) -> pa.Array:
     """Rows of numbers, shape (rows, F), as fixed-size lists; rows of objects as lists of those; (rows,) as it is."""
     flat = np.concatenate([part.values if isinstance(part, Jagged) else part for part in parts])
     if flat.ndim == 1:
-        return pa.array(flat)
-    features = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+        return from_numpy(flat)
+    features = pa.FixedSizeListArray.from_arrays(from_numpy(flat.reshape(-1)), flat.shape[1])
     if not isinstance(parts[0], Jagged):
         return features
     counts = np.concatenate([part.counts for part in parts if isinstance(part, Jagged)])
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-    return pa.LargeListArray.from_arrays(pa.array(offsets), features)
+    return pa.LargeListArray.from_arrays(from_numpy(offsets), features)
 
 
 def write_text(path: Path, text: str) -> None:
