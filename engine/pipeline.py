@@ -17,6 +17,7 @@ from engine.runs import (
     RunDirectory,
     create_run,
     describe_environment,
+    is_group,
     open_run,
     read_contract,
     read_environment,
@@ -60,38 +61,68 @@ def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int |
     experiment, _ = load_planned(spec, overrides)
     with Progress() as progress:
         dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
-    return _outcome([_dataset_line(dataset)], dataset)
+    return outcome([dataset_line(dataset)], dataset)
 
 
-def run(spec: Path, overrides: Sequence[str], out: Path, prepared: Path, device: str, workers: int | None) -> Outcome:
-    """All stages of a spec in a new run directory."""
+def run(
+    spec: Path,
+    overrides: Sequence[str],
+    out: Path,
+    prepared: Path,
+    device: str,
+    workers: int | None,
+    repeat: int | None = None,
+) -> Outcome:
+    """All stages of a spec in a new run directory, or in several with other seeds."""
     from engine.training.checks import check_precision
-    from engine.validation import load_planned
+    from engine.validation import check_sources, load_planned
 
     experiment, plan = load_planned(spec, overrides)
+    check_sources(experiment, plan)
     device = resolve_device(device)
     check_precision(experiment.training, device)
     with Progress() as progress:
         dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
+        if repeat is not None:
+            from engine.repeat import run_repeated
+
+            experiments = [load_planned(spec, [*overrides, f"seed={experiment.seed + n}"])[0] for n in range(repeat)]
+            return run_repeated(experiments, dataset, out, device, workers, progress)
         directory = create_run(out, experiment.name)
-        directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
-        environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
-        write_json(directory.environment, environment)
-        write_json(directory.contract, dataset.contract())
-        return _stages(Job(experiment, plan, dataset, directory, device, progress), resume=False)
+        start(experiment, dataset, directory, device)
+        return stages(Job(experiment, plan, dataset, directory, device, progress), resume=False)
+
+
+def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirectory, device: str) -> None:
+    """Write into a new run directory all that a later command needs to go on with it."""
+    from engine.training.sources import keep_copies
+
+    directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
+    environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
+    write_json(directory.environment, environment)
+    write_json(directory.contract, dataset.contract())
+    keep_copies(experiment.training, directory)
 
 
 def resume(path: Path, device: str, workers: int | None) -> Outcome:
-    """Continue a run from its last checkpoint; stages that are complete are not done again."""
+    """Continue a run, or all that is missing of repeated ones; stages that are complete are not done again."""
     with Progress() as progress:
-        return _stages(_reopen(path, device, workers, progress), resume=True)
+        if is_group(path):
+            from engine.repeat import resume_group
+
+            return resume_group(path, device, workers, progress)
+        return stages(reopen(path, device, workers, progress), resume=True)
 
 
 def evaluate(path: Path, device: str) -> Outcome:
-    """Metrics, plots and report of a trained run, computed again."""
+    """Metrics, plots and report of a trained run, or of repeated ones, computed again."""
     with Progress() as progress:
-        job = _reopen(path, device, None, progress)
-        return _outcome(_evaluate(job), job.dataset)
+        if is_group(path):
+            from engine.repeat import evaluate_group
+
+            return evaluate_group(path, device, progress)
+        job = reopen(path, device, None, progress)
+        return outcome(evaluate_job(job), job.dataset)
 
 
 def export(path: Path) -> Outcome:
@@ -173,7 +204,7 @@ def available_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _reopen(path: Path, device: str, workers: int | None, progress: Progress) -> Job:
+def reopen(path: Path, device: str, workers: int | None, progress: Progress) -> Job:
     """A run that was started before, with the data that it was started with.
 
     Raises:
@@ -226,18 +257,18 @@ def _prepare(experiment: Experiment, folder: Path, workers: int | None, progress
         return prepare_data(experiment.data, folder, workers or available_processors(), told)
 
 
-def _stages(job: Job, resume: bool) -> Outcome:
+def stages(job: Job, resume: bool) -> Outcome:
     """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it."""
     job.progress.say(f"run {job.run.path}")
-    stages: list[tuple[str, Callable[[], list[str]]]] = [
+    parts: list[tuple[str, Callable[[], list[str]]]] = [
         ("train", lambda: _train(job, resume)),
-        ("evaluate", lambda: _evaluate(job)),
+        ("evaluate", lambda: evaluate_job(job)),
         ("export", lambda: _export_trained(job)),
     ]
     done: dict[str, list[str]] = {}
     if resume and job.run.stages.is_file():
         done = read_json(job.run.stages, "what the run notes about its stages")
-    for name, stage in stages:
+    for name, stage in parts:
         if name not in done:
             try:
                 done[name] = stage()
@@ -246,7 +277,7 @@ def _stages(job: Job, resume: bool) -> Outcome:
                     job.progress.say(line)
                 raise
             write_json(job.run.stages, done)
-    return _outcome([_dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
+    return outcome([dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
 
 
 def _train(job: Job, resume: bool) -> list[str]:
@@ -254,9 +285,7 @@ def _train(job: Job, resume: bool) -> list[str]:
 
     _rehearse_export(job)
     summary = train(job.experiment, job.plan, job.dataset, job.run, job.device, resume, job.progress)
-    ended = ", stopped early" if summary.stopped_early else ""
-    rate = f"{summary.steps} iterations in {summary.seconds:.0f} s"
-    return [f"trained {summary.epochs} epochs{ended} ({rate}); best epoch {summary.best_epoch}"]
+    return [summary.sentence]
 
 
 def _rehearse_export(job: Job) -> None:
@@ -270,7 +299,7 @@ def _rehearse_export(job: Job) -> None:
     rehearse(job.experiment, network, tuple(job.experiment.trained_on), job.dataset.contract())
 
 
-def _evaluate(job: Job) -> list[str]:
+def evaluate_job(job: Job) -> list[str]:
     from engine.evaluation.history import read_history
     from engine.evaluation.stage import evaluate_run, headline_lines
     from engine.training.board import record_results
@@ -299,14 +328,14 @@ def _export(experiment: Experiment, network: Network, directory: RunDirectory) -
     ]
 
 
-def _dataset_line(dataset: PreparedDataset) -> str:
+def dataset_line(dataset: PreparedDataset) -> str:
     samples: dict[str, Any] = dataset.manifest["samples"]
     rows = sum(sample["rows"] for sample in samples.values())
     each = ", ".join(f"{name} {sample['rows']}" for name, sample in samples.items())
     return f"prepared {dataset.path}: {rows} rows ({each})"
 
 
-def _outcome(lines: list[str], dataset: PreparedDataset) -> Outcome:
+def outcome(lines: list[str], dataset: PreparedDataset) -> Outcome:
     """What is done, then what had to be left out."""
     lost = [entry for entry in dataset.ledger if entry.lost]
     told = [f"left out {entry.reason}" for entry in lost]

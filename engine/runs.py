@@ -95,26 +95,38 @@ class RunDirectory:
 def create_run(root: Path, name: str) -> RunDirectory:
     """Make the next numbered run directory of an experiment and point `latest` at it.
 
-    Two programs that start at once get two numbers: `mkdir` decides.
+    Raises:
+        UsageError: no directory can be made there.
+    """
+    path = _next_folder(root / name, "")
+    _point_latest(path.parent, path.name)
+    return RunDirectory(path)
+
+
+def create_group(root: Path, name: str) -> Path:
+    """Make the next numbered directory for repeated runs of an experiment: `runs/<name>/<number>-repeat/`.
 
     Raises:
         UsageError: no directory can be made there.
     """
-    folder = root / name
+    return _next_folder(root / name, "-repeat")
+
+
+def _next_folder(folder: Path, ending: str) -> Path:
+    """A new directory with the next number. Two programs that start at once get two numbers: `mkdir` decides."""
     make_folder(folder)
-    number = 1 + max((int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()), default=0)
+    numbers = [entry.name.removesuffix("-repeat") for entry in folder.iterdir()]
+    number = 1 + max((int(each) for each in numbers if each.isdigit()), default=0)
     while True:
-        path = folder / f"{number:04d}"
+        path = folder / f"{number:04d}{ending}"
         try:
             path.mkdir()
-            break
+            return path
         except FileExistsError:
             number += 1
         except OSError as error:
             message = f"the run directory {path} cannot be made ({file_sentence(error)}); name another place with --out"
             raise UsageError(message) from None
-    _point_latest(folder, path.name)
-    return RunDirectory(path)
 
 
 GROUP = "repeat.json"
@@ -143,6 +155,9 @@ def open_run(path: Path) -> RunDirectory:
     if run.spec.is_file():
         return run
     candidates = sorted(str(spec.parent) for spec in path.glob("**/spec.yaml")) if path.is_dir() else []
+    if is_group(path):
+        message = f"{path} holds repeated runs; name one of them, such as {path / '1'}"
+        raise UsageError(message)
     hint = f"; there are {', '.join(candidates[:3])}" if candidates else "; `engine run SPEC` makes one"
     message = f"{path} is not a run directory (it has no spec.yaml){hint}"
     raise UsageError(message)

@@ -69,7 +69,7 @@ def read_shapes(path: Path) -> Shapes:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length)) if length <= LONGEST_HEADER else {}
+            header: dict[str, Any] = json.loads(file.read(length) if length <= LONGEST_HEADER else b"")
         return {name: tuple(each["shape"]) for name, each in header.items() if name != "__metadata__"}
     except OSError as error:
         raise TrainingError(f"the weights {path} cannot be read ({file_sentence(error)})") from None

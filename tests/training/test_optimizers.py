@@ -89,6 +89,48 @@ def test_adam_with_keras_conventions_adds_epsilon_before_the_bias_correction(ams
     np.testing.assert_allclose(moved(choice, "keras"), weights, rtol=1e-12)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_novograd_divides_each_tensor_by_the_norm_of_its_gradient(decay: float) -> None:
+    """Against the formulas of the paper, tensor by tensor, in double precision."""
+    starts = [np.array([1.0, -2.0, 3.0]), np.array([[0.5, 4.0]])]
+    noise = np.random.default_rng(8)
+    steps = [
+        [noise.normal(size=start.shape) * (10.0 if number % 5 else 0.0) for start in starts] for number in range(20)
+    ]
+    parameters = [Parameter(torch.tensor(start)) for start in starts]
+    choice = ChoiceSpec("novograd", {"lr": 0.02, "beta1": 0.95, "beta2": 0.5, "eps": 1e-3, "weight_decay": decay}, ())
+    optimizer = make_optimizer(choice, parameters, "keras")
+    weights, mean, square = [start.copy() for start in starts], [0.0, 0.0], [0.0, 0.0]
+    for number, step in enumerate(steps):
+        for i, gradient in enumerate(step):
+            norm = float((gradient**2).sum())
+            square[i] = norm if number == 0 else 0.5 * square[i] + 0.5 * norm
+            mean[i] = 0.95 * mean[i] + gradient / (np.sqrt(square[i]) + 1e-3) + decay * weights[i]
+            weights[i] = weights[i] - 0.02 * mean[i]
+            parameters[i].grad = torch.tensor(gradient)
+        optimizer.step()
+    for parameter, expected in zip(parameters, weights, strict=True):
+        np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_an_optimizer_that_forgets_begins_anew(kind: str) -> None:
+    choice = ChoiceSpec(kind, {"momentum": 0.9} if kind == "sgd" else {}, ())
+    used, fresh = (Parameter(torch.tensor([1.0, -2.0, 3.0])) for _ in range(2))
+    optimizer = make_optimizer(choice, [used], "keras")
+    for gradient in gradients():
+        used.grad = torch.tensor(gradient, dtype=torch.float32)
+        optimizer.step()
+    optimizer.forget()
+    fresh.data.copy_(used.data)
+    other = make_optimizer(choice, [fresh], "keras")
+    for gradient in gradients():
+        for parameter, each in ((used, optimizer), (fresh, other)):
+            parameter.grad = torch.tensor(gradient, dtype=torch.float32)
+            each.step()
+    assert torch.equal(used, fresh)
+
+
 def test_null_takes_the_default_of_the_conventions() -> None:
     choice = ChoiceSpec("adamw", {"eps": None, "weight_decay": None}, ())
     parameter = [Parameter(torch.zeros(1))]

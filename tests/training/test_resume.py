@@ -46,10 +46,12 @@ def undisturbed(toy: Any) -> Any:
     return toy.run("undisturbed")
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_and_resumed(kills: int, tmp_path: Path, toy_module: Any) -> None:
+@pytest.mark.parametrize("phases", [False, True], ids=["whole", "phases"])
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_and_resumed(kills: int, phases: bool, tmp_path: Path, toy_module: Any) -> None:
     program = Path(__file__).with_name("toy.py")
     command = [sys.executable, str(program), str(tmp_path), str(kills), str(time.time_ns() % 10**6)]
+    command += [toy_module.PHASES] * phases
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

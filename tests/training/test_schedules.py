@@ -93,3 +93,16 @@ def test_plateau_continues_from_a_checkpoint() -> None:
 
 def test_every_kind_starts_at_the_full_rate() -> None:
     assert all(factors(kind)[0] == 1.0 for kind in FACTORS)
+
+
+def test_plateau_tells_when_it_comes_down_so_that_the_optimizer_can_forget() -> None:
+    schedule = make_schedule(ChoiceSpec("plateau", {"patience": 2, "factor": 0.5, "floor": 0.5}, ()), STEPS, 100)
+    told = [schedule.observe({"validation.total": value}) for value in [1.0, 1.0, 1.0, 0.5, 0.5, 0.5]]
+    assert told == [False, False, True, False, False, False], "at the floor nothing changes any more"
+
+
+def test_plateau_waits_for_a_finite_value() -> None:
+    schedule = make_schedule(ChoiceSpec("plateau", {"patience": 3}, ()), STEPS, 100)
+    for value in [float("nan"), 1.0, 0.5]:
+        schedule.observe({"validation.total": value})
+    assert (schedule.best, schedule.waited) == (0.5, 0)

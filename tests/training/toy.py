@@ -1,7 +1,7 @@
 """A small experiment with everything in it: objects, an adversary, dropout, batch normalisation, a schedule.
 
 As a program it trains the experiment in child processes that are killed at random moments, and resumes it each time:
-`python toy.py DIRECTORY KILLS SEED`.
+`python toy.py DIRECTORY KILLS SEED [KEY=VALUE ...]`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,14 @@ from engine.progress import Progress
 from engine.runs import RunDirectory
 from engine.spec.experiment import Experiment
 from engine.spec.load import load_experiment
+
+PHASES = (
+    "training.phases=[{name: alone, epochs: 2, freeze: [origin], updates: [{minimize: tagging, "
+    "optimizer: {novograd: {lr: 1e-2}}}], validations_per_epoch: 3}, {name: against, epochs: 1}, "
+    "{name: last, epochs: 2, steps_per_epoch: 6, streams: {main: {samples: [signal, background], batch: 25}}, "
+    "best: null, updates: [{minimize: tagging, optimizer: {sgd: {lr: 1e-3, momentum: 0.5}}}]}]"
+)
+"""Phases that differ in all that a phase can say: three validations an epoch, an adversary, batches of another size."""
 
 SPEC = """
 name: toy
@@ -135,14 +143,14 @@ class Toy:
         return RunDirectory(self.directory / name)
 
 
-def killed(toy: Toy, name: str, delay: float | None) -> int:
+def killed(toy: Toy, name: str, delay: float | None, overrides: Sequence[str]) -> int:
     """Train or resume in a child process that is killed after a delay; its exit code, -9 where it was killed."""
     child = os.fork()
     if child == 0:
         if delay is not None:
             threading.Thread(target=_kill_later, args=(delay,), daemon=True).start()
         try:
-            toy.train(name, resume=True)
+            toy.train(name, overrides, resume=True)
         except BaseException:
             sys.excepthook(*sys.exc_info())
             os._exit(1)
@@ -155,23 +163,23 @@ def _kill_later(delay: float) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(directory: str, kills: str, seed: str) -> None:
+def main(directory: str, kills: str, seed: str, *overrides: str) -> None:
     toy, chance = Toy(Path(directory)), random.Random(int(seed))
     toy.load()  # prepared and imported once; the children start from here
     for name in ("engine.training.train", "torch.utils.tensorboard"):
         importlib.import_module(name)
     begin = time.monotonic()
-    if killed(toy, "undisturbed", None):
+    if killed(toy, "undisturbed", None, overrides):
         sys.exit("the undisturbed training failed")
     duration = time.monotonic() - begin
     done, number = 0, 0
     while done < int(kills):
-        code = killed(toy, f"killed-{number}", chance.uniform(0.0, duration))
+        code = killed(toy, f"killed-{number}", chance.uniform(0.0, duration), overrides)
         done += code == -signal.SIGKILL
         if code not in (0, -signal.SIGKILL):
             sys.exit(f"the training ended with {code}")
         number += code == 0  # it was over before it could be killed: the next kills are of another run
-    if killed(toy, f"killed-{number}", None):
+    if killed(toy, f"killed-{number}", None, overrides):
         sys.exit("the last resumed training failed")
 
 
