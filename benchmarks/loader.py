@@ -2,7 +2,9 @@
 
 Two kinds of data. CalRatio-sized rows, 743 float32 in mapped Arrow files in the page cache: at least 1 M rows/s on two
 cores and 4 times a DataLoader with one worker. Simulated jets of up to 40 constituents with 8 features (17 on average)
-plus 5 jet features, shuffled jet by jet, padded, with mask: at least 1 M jets/s on one prefetch thread, batch 1024.
+plus 5 jet features, shuffled jet by jet, padded, with mask: at least 1 M jets/s on one prefetch thread, batch 1024. The
+same jets with 15 constituents in three inputs, a class of each and a truth value of each of their 225 pairs: at least
+0.5 M jets/s.
 
 The rate by processor time counts the time of all threads of this process; it is what the rate by the clock would be at
 best on one core that does nothing else.
@@ -18,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -180,11 +183,38 @@ def jets(folder: Path, number: int, seconds: float, batch: int = 1024) -> None:
     from engine.spec.build_data import build_data
 
     folder.mkdir()
-    data = build_data({"seed": 1, **jet_spec_data(write_jets(folder / "jets.parquet", number))})
-    dataset = prepare(data, folder / "prepared", 1)
-    wall, processor = rates(loader_step(dataset, batch), batch, seconds)
-    print(f"\n{number} jets of up to 40 constituents x 8 and 5 jet features, batch {batch}, shuffled jet by jet")
-    print(f"  loader                        {wall:7.3f} M jets/s (goal 1)   {processor:.3f} by processor time")
+    section = {"seed": 1, **jet_spec_data(write_jets(folder / "jets.parquet", number))}
+    kinds = {
+        "40 constituents x 8": (section, 1.0),
+        "15 constituents x 5, 5, 8, targets of them": (labelled(section), 0.5),
+    }
+    for index, (name, (data, goal)) in enumerate(kinds.items()):
+        dataset = prepare(build_data(data), folder / f"prepared{index}", 1)
+        wall, processor = rates(loader_step(dataset, batch), batch, seconds)
+        print(f"\n{number} jets of up to {name} and 5 jet features, batch {batch}, shuffled jet by jet")
+        print(
+            f"  loader                        {wall:7.3f} M jets/s (goal {goal:g})   {processor:.3f} by processor time"
+        )
+
+
+def labelled(section: dict[str, Any]) -> dict[str, Any]:
+    """The same jets as for vertexing: three inputs of 15 constituents, targets of these and of their pairs."""
+    features = list(section["inputs"]["constituents"]["features"])
+    parts = {"first": features[:5], "second": features[3:], "all": features}
+    inputs = {
+        name: {"of": "constituents", "keep": 15, "features": {each: {} for each in part}}
+        for name, part in parts.items()
+    }
+    classes = {"negative": -1, "neutral": 0, "positive": 1}
+    targets = {
+        "charge": {"of": "first", "expression": "charge", "classes": classes},
+        "same_charge": {"pairs": "first", "expression": "left.charge == right.charge"},
+    }
+    return {
+        **section,
+        "inputs": {**inputs, "jet": section["inputs"]["jet"]},
+        "targets": {**section["targets"], **targets},
+    }
 
 
 if __name__ == "__main__":

@@ -59,8 +59,9 @@ class TargetGather:
         out = out.reshape(scratch.shape)
         if self.coded:
             np.subtract(scratch, 1, out=out, casting="unsafe")
-            if self.dtype.kind == "f":
-                np.copyto(out, np.nan, where=out < 0)
+            if self.dtype.kind == "f":  # 0 and 1 are their own roots, that of -1 is NaN: faster than with a mask
+                with np.errstate(invalid="ignore"):
+                    np.sqrt(out, out=out)
         else:
             np.copyto(out, np.nan, where=out == _NOT_A_NUMBER)
             np.copyto(out, np.nan, where=~mask[:, :, None])

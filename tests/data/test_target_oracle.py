@@ -95,6 +95,12 @@ def test_targets_of_objects_are_those_of_the_kept_objects_in_their_order(section
         [[(t["trk_d0"], t["trk_phi"], math.atan2(1, 0.5)) for t in ts] for _, ts in rows],
         np.float32,
     )
+    of_rows = [
+        (t["trk_d0"], math.log(t["trk_pt"] / own[0]), math.hypot(t["trk_eta"] - 0.25, wrapped(t["trk_phi"] - own[1])))
+        for own, tracks in rows
+        for t in tracks
+    ]
+    np.testing.assert_allclose(found.inputs["tracks"].values[:, :3], np.reshape(of_rows, (-1, 3)), rtol=1e-5)
     places = found.inputs["tracks"].values[:, 3]
     np.testing.assert_array_equal(places, [place for _, tracks in rows for place in range(len(tracks))])
 
@@ -152,6 +158,23 @@ def test_targets_and_factors_of_rows(section, jets):
     np.testing.assert_array_equal(
         found.columns["length"], [hadrons[0][0] if hadrons else 0.0 for _, _, hadrons in jets]
     )
+
+
+@settings(max_examples=20, deadline=None)
+@given(jets=st.lists(jet, min_size=1, max_size=6))
+def test_the_entry_may_be_the_row_under_any_name(section, jets):
+    """Scalar branches as `jets` or as `event`: the same rows."""
+    text = yaml.safe_dump(SPEC, sort_keys=False)
+    renamed = section(yaml.safe_load(text.replace("jets", "event")))
+    sample = renamed.samples["event"]
+    found = make_rows(renamed, renamed.layouts["default"], sample.rows, sample, chunk_of(jets))
+    expected = table(section, jets)
+    for group in ("inputs", "targets", "columns", "factors"):
+        for name, values in getattr(expected, group).items():
+            other = getattr(found, group)[name]
+            pairs = [(values.values, other.values)] if isinstance(values, Jagged) else [(values, other)]
+            for one, two in pairs:
+                np.testing.assert_array_equal(one, two)
 
 
 def test_what_is_not_a_number_does_not_make_a_target_valid(section):
