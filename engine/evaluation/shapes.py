@@ -79,7 +79,14 @@ class Shapes:
         return total, degrees, chi2_probability(total, degrees)
 
 
-def shapes(index: Array, bins: int, weights: Array, factors: Array, group: Array | None = None) -> Shapes:
+def shapes(
+    index: Array,
+    bins: int,
+    weights: Array,
+    factors: Array,
+    group: Array | None = None,
+    expected: tuple[Array, Array] | None = None,
+) -> Shapes:
     """The shapes of a variable before and after.
 
     Args:
@@ -88,6 +95,8 @@ def shapes(index: Array, bins: int, weights: Array, factors: Array, group: Array
         weights: before the cut, shape (n,).
         factors: on the weight after the cut; 0 for rows that do not pass, shape (n,).
         group: bin of the re-weighting of each row, from 0, shape (n,); None for no re-weighting.
+        expected: expected factor and expected square of it, shape (n,), where chance alone decides what passes; the
+            covariances then do not depend on how few rows of a bin happened to pass.
 
     Raises:
         UnavailableError: nothing is left.
@@ -106,7 +115,8 @@ def shapes(index: Array, bins: int, weights: Array, factors: Array, group: Array
         what = "there is no row" if all_rows.sum() <= 0 else "no row passes the cut"
         message = f"{what} (in the range of the variable, with a positive sum of weights)"
         raise UnavailableError(message)
-    squares = np.stack([sums(weight**2 * factor**power) for power in (0, 1, 2)])
+    first, second = (factor, factor**2) if expected is None else (each[inside] for each in expected)
+    squares = np.stack([sums(weight**2 * power) for power in (np.ones(len(weight)), first, second)])
     if group is None:
         return _moments(all_rows, passing.sum(axis=0), squares, np.ones(1), passing / passing.sum(), None)
     totals = passing.sum(axis=1)

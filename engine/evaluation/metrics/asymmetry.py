@@ -31,12 +31,14 @@ class Cut:
         passes: bool, shape (n,).
         factors: on the weights after it, 0 for rows that do not pass, shape (n,).
         group: bin of the re-weighting, shape (n,); None without.
+        expected: see `shapes`.
     """
 
     weights: Array
     passes: Array
     factors: Array
-    group: Array | None
+    group: Array | None = None
+    expected: tuple[Array, Array] | None = None
 
 
 @metric("asymmetry", "Asymmetry of shapes")
@@ -147,7 +149,7 @@ def shape_part(variable: Variable, cut: Cut, kind: str, labels: Mapping[str, Any
     """The shapes of one variable, their asymmetry and pulls, and how probable their difference is."""
     named = {"variable": variable.name, **(labels or {})}
     try:
-        found = shapes(variable.index, variable.bins, cut.weights, cut.factors, cut.group)
+        found = shapes(variable.index, variable.bins, cut.weights, cut.factors, cut.group, cut.expected)
     except UnavailableError as error:
         return Part(named, {}, reason=str(error))
     chi2, degrees, probability = found.chi2

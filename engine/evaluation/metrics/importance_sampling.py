@@ -50,7 +50,9 @@ def importance_sampling(
         part = _part(wanted[0], wanted[1], weights, chance, factors)
         parts.append(replace(part, values={**part.values, "gain": _gain(part, weights[wanted[1]], chance)}))
     binned = make_variables(predictions, variables)
-    cut = Cut(weights, accepted, factors, None)
+    possible = chance > 0
+    squares = np.divide(1.0, chance, out=np.zeros(len(chance)), where=possible)
+    cut = Cut(weights, accepted, factors, expected=(possible.astype(np.float64), squares))
     closure = [shape_part(each, cut, "pull", {"class": "all"}) for each in binned]
     return Computed({"variables": facts(binned)}, (*parts, *closure), tuple(_headlines(parts)))
 

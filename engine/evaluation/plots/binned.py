@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from engine.evaluation.plots.style import SYMBOLS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+STEEP = 200.0
 FEW_TICKS = 12  # values of a discrete variable that all get a label
 
 
@@ -31,9 +32,14 @@ def edges_of(part: Part) -> Array:
 
 def set_axis(axes: Axes, context: PlotContext, look: Mapping[str, Any], edges: Array) -> None:
     """Title, unit, limits, scale and ticks of the variable's axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     axes.set_xlabel(axis_name(context, look))
     if look.get("log") and edges[0] > 0:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(edges[0], edges[-1])
     members = look.get("values")
     if members:
@@ -48,6 +54,18 @@ def axis_name(context: PlotContext, look: Mapping[str, Any]) -> str:
     title = look.get("title") or SYMBOLS.get(column, column.replace("_", " "))
     unit = look.get("unit") or context.units.get(column)
     return f"{title} [{unit}]" if unit else title
+
+
+def set_height(axes: Axes, values: Sequence[Array], errors: Sequence[Array]) -> None:
+    """Limits of an ordinate of sums; logarithmic where they differ by more than a factor of STEEP."""
+    top = max(float(np.nanmax(v + np.nan_to_num(e), initial=0.0)) for v, e in zip(values, errors, strict=True)) or 1.0
+    positive = np.concatenate([each[each > 0] for each in values])
+    lowest = float(positive.min()) if len(positive) else top
+    if top > STEEP * lowest:
+        axes.set_ylim(lowest / 3, 1.5 * top)
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.05 * top)
 
 
 def points(

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.evaluation.metrics.binomial import SIGNIFICANT
 from engine.evaluation.metrics.result import MetricResult, Part
-from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis
+from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis, set_height
 from engine.evaluation.plots.histograms import draw_band
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp, with_ratio
@@ -42,10 +42,9 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     after = curves["after"].astype(float)
     label = f"{result.options['cut']} ({result.facts['rows_after']:,})"
     points(upper, edges, after, None, log=log, color="black", label=label)
-    top = max(float(after.max(initial=0)), float((curves["expected"] + curves["expected_error"]).max(initial=0)), 1.0)
-    upper.set_ylim(0, 1.05 * top)
+    set_height(upper, [after, curves["expected"]], [np.sqrt(after), curves["expected_error"]])
     upper.set_ylabel("Rows per bin")
-    legend_above(upper, columns=1, floor=0.0)
+    legend_above(upper, columns=1)
     chance = np.maximum(curves["p_value"], LOWEST)
     points(lower, edges, chance, None, log=log, color="black", markersize=3.5)
     lowest = float(np.nanmin(chance)) if np.isfinite(chance).any() else 1.0

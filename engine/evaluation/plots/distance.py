@@ -76,6 +76,9 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
 def _profile(
     context: PlotContext, name: str, result: MetricResult, look: Mapping[str, Any], parts: Sequence[Part]
 ) -> Drawing:
+    parts = [part for part in parts if np.isfinite(part.curves["mean"]).any()]
+    if not parts:
+        return empty_drawing(name, "there are no distances in the bins")
     edges = edges_of(parts[0])
     figure = new_figure()
     axes = figure.subplots()

@@ -76,6 +76,9 @@ def _scores(context: PlotContext, name: str, result: MetricResult) -> Drawing:
 def _profile(
     context: PlotContext, name: str, result: MetricResult, look: Mapping[str, Any], parts: Sequence[Part]
 ) -> Drawing:
+    parts = [part for part in parts if np.isfinite(part.curves["efficiency"]).any()]
+    if not parts:
+        return empty_drawing(name, "there are no objects of the right kind in the bins")
     edges = edges_of(parts[0])
     figure = new_figure(7.0, 6.8)
     upper, lower = figure.subplots(2, 1, sharex=True)

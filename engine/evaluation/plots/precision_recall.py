@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from engine.evaluation.metrics.result import MetricResult, Part, thin
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.roc import MOST_CURVES
@@ -48,6 +50,8 @@ def _draw(context: PlotContext, name: str, result: MetricResult, parts: Sequence
     axes.set_xlabel(f"Recall: efficiency for {signal} ({result.facts['of']})")
     axes.set_ylabel(f"Precision: share of {signal}")
     legend_above(axes, columns=1, floor=0.0)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.tick_params(axis="y", which="minor", left=False, right=False)
     values = drawn[0].values
     rows = f"{values['signal_rows']:,} signal, {values['background_rows']:,} background rows"
     stamp(axes, context.title, f"{context.predictions.which} split, {rows}")

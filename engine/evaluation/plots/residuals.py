@@ -12,6 +12,7 @@ from engine.data.columns import Array
 from engine.evaluation.differences import Differences, differences
 from engine.evaluation.metrics.residuals import chosen_components
 from engine.evaluation.metrics.result import MetricResult
+from engine.evaluation.numbers import with_error
 from engine.evaluation.plots.histograms import Histogram, draw_band, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.style import colour, legend_above, new_figure, stamp
@@ -94,7 +95,7 @@ def _title(found: Differences, index: int) -> str:
 def _core(axes: Axes, values: Array, weights: Array, centre: float, half: float, numbers: dict[str, Any]) -> int:
     """The middle of the distribution; returns the number of rows outside of it."""
     histogram = fill(values, weights, np.linspace(centre - half, centre + half, BINS + 1))
-    label = f"mean {numbers['mean']:.4g} ± {numbers['mean_error']:.2g}\n68 % within ±{numbers['width']:.4g}"
+    label = f"mean {with_error(numbers['mean'], numbers['mean_error'])}\n68 % within ±{numbers['width']:.4g}"
     draw_steps(axes, histogram, label, filled=True, color=colour(0))
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.set_ylim(0, 1.05 * float((histogram.sums + histogram.errors).max()))
@@ -121,10 +122,8 @@ def _pulls(context: PlotContext, name: str, result: MetricResult, found: Differe
     for axes, index in zip(grid, chosen, strict=True):
         numbers = _numbers(result, found, index)
         histogram = fill(pulls[:, index], found.weights, np.linspace(-PULLS, PULLS, BINS + 1)).scaled_to_one()
-        label = (
-            f"mean {numbers['pull_mean']:.3f} ± {numbers['pull_mean_error']:.3f}\n"
-            f"width (68 %) {numbers['pull_width']:.3f} ± {numbers['pull_width_error']:.3f}"
-        )
+        mean, width = (with_error(numbers[f"pull_{key}"], numbers[f"pull_{key}_error"]) for key in ("mean", "width"))
+        label = f"mean {mean}\nwidth (68 %) {width}"
         draw_steps(axes, histogram, label, filled=True, color=colour(0))
         _unit_gaussian(axes, histogram)
         component = f" {found.components[index]}" if found.components[index] else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.data.columns import Array
 from engine.evaluation.metrics.result import MetricResult, Part
-from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis
+from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis, set_height
 from engine.evaluation.plots.histograms import draw_band, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp, with_ratio
@@ -67,9 +67,10 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     upper.stairs(curves["before"], edges, color=colour(0), linewidth=1.2)
     draw_band(upper, edges, curves["before"], curves["before_error"], colour(0))
     points(upper, edges, curves["after"], curves["after_error"], log=log, color="black", label=_after(result))
-    upper.set_ylim(0, 1.05 * float(max(each.max() for each in _tops(curves))))
+    pair = ("before", "after")
+    set_height(upper, [curves[key] for key in pair], [curves[f"{key}_error"] for key in pair])
     upper.set_ylabel("Fraction per bin")
-    legend_above(upper, columns=1, floor=0.0)
+    legend_above(upper, columns=1)
     _lower(lower, edges, curves, log)
     set_axis(lower, context, look, edges)
     values = part.values
@@ -77,10 +78,6 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     stamp(upper, context.title, f"{context.predictions.which} split, {chance}")
     outside = f" {values['outside']:,} rows are outside of the range." if values["outside"] else ""
     return Drawing(name, figure, _caption(result) + outside)
-
-
-def _tops(curves: Mapping[str, Array]) -> list[Array]:
-    return [curves[key] + np.nan_to_num(curves[f"{key}_error"]) for key in ("before", "after")]
 
 
 def _lower(axes: Axes, edges: Array, curves: Mapping[str, Array], log: bool) -> None:
