@@ -67,9 +67,20 @@ class Conv1d(GraphModule):
         else:
             if mask is not None and self.use_mask:
                 x = x * expand(mask, x)
-            x_FN = functional.pad(x.transpose(1, 2), (self.window.before, self.window.after))
-            x = functional.conv1d(x_FN, self.weight, self.bias, self.window.stride, groups=self.groups).transpose(1, 2)
+            x = self.convolve(x)
         return [(x if self.function is None else self.function(x), self.window.mask(mask))]
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """As a two-dimensional convolution over one line: torch's kernels for that, and not those for one dimension,
+        take features that lie side by side in memory, and are about twice as fast."""
+        before, after = self.window.before, self.window.after
+        padding = before if before == after else 0
+        if before != after:
+            x = functional.pad(x, (0, 0, before, after))
+        x_FN = x.transpose(1, 2).unsqueeze(2)
+        stride, weight = (1, self.window.stride), self.weight.unsqueeze(2)
+        y_FN = functional.conv2d(x_FN, weight, self.bias, stride, (0, padding), groups=self.groups)
+        return y_FN.squeeze(2).transpose(1, 2)
 
 
 class Pool1d(nn.Module):
