@@ -117,11 +117,16 @@ class Collection:
 
     @cached_property
     def _listed(self) -> Grouping | None:
-        """The lists of the collection's branches; None where they hold one value an entry."""
+        """The lists of the collection's branches; None where they hold one value an entry.
+
+        Objects of an implicit owner that the file knows nothing about are none at all.
+        """
         for branch in self._listable():
             column = self._chunk.get(branch)
             if isinstance(column, Jagged):
                 return Grouping(self.name, column.offsets)
+        if self.spec.owner == "implicit" and not any(branch in self._chunk for branch in self._listable()):
+            return Grouping(self.name, np.zeros(self.entries + 1, dtype=np.int64))
         return None
 
     def _listable(self) -> list[str]:

@@ -33,7 +33,7 @@ def stored_type(target: TargetSpec) -> str:
         return "int32" if coded else "float32"
     if coded:
         return "int8" if len(target.classes) <= np.iinfo(np.int8).max else "int16"
-    return "int8" if all(_is_condition(expression) for expression in target.expressions) else "float32"
+    return "int8" if all(is_condition(expression) for expression in target.expressions) else "float32"
 
 
 def make_target(target: TargetSpec, sample: SampleSpec, context: RowContext) -> Array:
@@ -143,7 +143,7 @@ def _absent(target: TargetSpec, shape: tuple[int, ...]) -> Array:
     return np.full(shape, np.nan if dtype.kind == "f" else -1, dtype=dtype)
 
 
-def _is_condition(expression: Expression) -> bool:
+def is_condition(expression: Expression) -> bool:
     """Whether the value is true or false, and nothing else."""
     root = expression.root
     if isinstance(root, Number):

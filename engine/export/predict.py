@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,14 @@ from engine.data.collections import Chunk
 from engine.data.columns import Array, Jagged
 from engine.data.readers.base import Reader, expand_files, open_reader
 from engine.data.rows import RowTable, make_rows
+from engine.data.targets import is_condition
 from engine.data.worker import present_branches, read_chunks
 from engine.errors import DataError, UsageError
 from engine.export.writers import open_writer
 from engine.progress import Progress
 from engine.runs import RunDirectory, read_contract
 from engine.spec.sections.data import DataSpec, LayoutSpec, PredictSpec
+from engine.spec.syntax import Name
 
 if TYPE_CHECKING:
     from engine.graph.network import Network
@@ -116,6 +118,23 @@ def prediction_chunks(reader: Reader, data: DataSpec, predict: PredictSpec) -> I
         start += len(next(iter(chunk.values())))
 
 
+def with_known_columns(data: DataSpec, predict: PredictSpec, reader: Reader) -> DataSpec:
+    """The section without those columns that a file cannot give, such as the truth about simulated rows.
+
+    Columns that identify a row are needed. So are those that may be whole numbers, which have no NaN: a condition, and
+    the name of a field, whose `default:` says what it is in such a file.
+    """
+    layout = data.layouts[predict.layout]
+    known = {}
+    for name, expression in data.columns.items():
+        needed = needed_branches(replace(data, columns={name: expression}, inputs={}), layout, predict.rows, None)
+        complete = all(branch.optional or branch.branch in reader.branches for branch in needed)
+        whole = isinstance(expression.root, Name) or is_condition(expression)
+        if complete or whole or name in data.split.by:
+            known[name] = expression
+    return replace(data, columns=known)
+
+
 def predict_files(
     experiment: Experiment,
     network: Network,
@@ -148,12 +167,15 @@ def predict_files(
     paths = expand_files(files)
     _spare_inputs(output, paths, data)
     skipped: dict[str, str] = {}
+    absent: dict[str, None] = {}
     rows = 0
     with open_writer(output) as writer, progress.task("predicting", len(paths), "files") as task:
         for number, path in enumerate(paths):
             try:
                 for table, entries in _tables(path, data, predict, layout):
-                    columns = {"file": np.full(len(table), number, np.int32), "entry": entries, **table.columns}
+                    known = {name: table.columns.get(name, np.full(len(table), np.nan)) for name in data.columns}
+                    absent |= {name: None for name in known if name not in table.columns}
+                    columns = {"file": np.full(len(table), number, np.int32), "entry": entries, **known}
                     writer.write({**columns, **named_scores(scorer(table, batch), experiment)})
                     rows += len(table)
             except DataError as error:
@@ -162,6 +184,7 @@ def predict_files(
                 skipped[path] = str(error)
             task.advance()
     lines = [f"{rows} rows of {len(paths) - len(skipped)} files scored in {output}"]
+    lines += [f"the column {name} is NaN where a file has not got what it is made of" for name in absent]
     lines += [f"skipped {reason}" for reason in skipped.values()]  # a reason names its file
     return PredictionSummary("\n".join(lines), skipped)
 
@@ -184,6 +207,7 @@ def _tables(path: str, data: DataSpec, predict: PredictSpec, layout: LayoutSpec)
     """Row tables of a file, with the entry of the file that each row comes from."""
     reader = open_reader(path, layout.format, layout.tree)
     try:
+        data = with_known_columns(data, predict, reader)
         for start, chunk in prediction_chunks(reader, data, predict):
             table = make_rows(data, layout, predict.rows, None, chunk)
             yield table, table.entries + start

@@ -71,7 +71,7 @@ def assert_lists(found, expected, dtype):
     np.testing.assert_allclose(found.values, np.array(flat, float).reshape(found.values.shape), rtol=1e-6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(jets=st.lists(jet, min_size=1, max_size=6))
 def test_targets_of_objects_are_those_of_the_kept_objects_in_their_order(section, jets):
     found = table(section, jets)
@@ -105,7 +105,7 @@ def test_targets_of_objects_are_those_of_the_kept_objects_in_their_order(section
     np.testing.assert_array_equal(places, [place for _, tracks in rows for place in range(len(tracks))])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(jets=st.lists(jet, min_size=1, max_size=6), at_once=st.sampled_from([1, 10, 1000]))
 def test_targets_of_pairs_are_those_of_the_kept_objects_in_their_order(section, jets, at_once):
     with pytest.MonkeyPatch.context() as patch:
@@ -136,7 +136,7 @@ def pair_of_vertices(left, right):
     return left["trk_vtx_index"] == right["trk_vtx_index"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(jets=st.lists(jet, min_size=1, max_size=6))
 def test_targets_and_factors_of_rows(section, jets):
     found = table(section, jets)
