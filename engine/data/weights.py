@@ -146,14 +146,21 @@ def _shape_factors(sums: Array, reference: int | None) -> Array:
 
 
 def _balance_factors(spec: WeightSpec, sums: Array, factors: Array, reference: int, name: str) -> Array:
-    """One factor a class, so that all have the sum of the reference class; a class without weight keeps 1."""
+    """One factor a class, so that all have the same sum; a class without weight keeps 1.
+
+    It is the sum of the reference class, or with `to: mean` the mean of the sums of the classes that have any, so that
+    the sum of all weights stays: n / (classes * n of the class) where every weight is 1.
+    """
     totals = (sums * factors).sum(axis=1)
-    if not totals[reference] > 0:
+    wanted = totals[reference]
+    if spec.to == "mean":
+        name, wanted = "their mean", totals[totals > 0].mean() if (totals > 0).any() else 0.0
+    if not wanted > 0:
         raise DataError(
             f"weights.{spec.name} brings the classes of {spec.balance} to the sum of weights of {name}, which has "
             "none in the training split; name another class with `to:`"
         )
-    result: Array = np.divide(totals[reference], totals, out=np.ones_like(totals), where=totals > 0)
+    result: Array = np.divide(wanted, totals, out=np.ones_like(totals), where=totals > 0)
     return result
 
 

@@ -111,6 +111,18 @@ def test_balanced_classes_have_the_sum_of_the_reference(section, tmp_path):
         np.testing.assert_array_equal(derived[kind == -1], own[kind == -1])
 
 
+def test_classes_balanced_to_their_mean_keep_the_sum_of_all_weights(section, tmp_path):
+    """With weights of 1: n / (classes * n of the class), the balanced class weights of scikit-learn."""
+    _, prepared = dataset(section, tmp_path, weights={"own": {"balance": "kind", "to": "mean"}})
+    derived, own, kind, _ = sums(prepared, "own")
+    known = kind >= 0
+    assert derived[known].sum() == pytest.approx(own[known].sum(), rel=1e-12)
+    for number in range(3):
+        chosen = kind == number
+        factor = own[known].sum() / (3 * own[chosen].sum())
+        np.testing.assert_allclose(derived[chosen], factor * own[chosen], rtol=1e-12)
+
+
 def test_factors_of_the_training_split_hold_for_every_row(section, tmp_path):
     _, prepared = dataset(section, tmp_path, weights={"last": {"balance": "kind"}})
     train, test = sums(prepared, "last"), sums(prepared, "last", "test")

@@ -19,7 +19,7 @@ OPTIONS = ("--device", "cpu", "--workers", "1", "--set", "training.epochs=1", "-
 
 @pytest.fixture(scope="module")
 def group(engine: Engine, workspace: Path, finished_run: Path) -> tuple[Path, str]:
-    """A group of two runs (the training of the second one fails at first, then the group is resumed), and its output."""
+    """A group of two runs, and its output; the second training fails at first, then the group is resumed."""
     from engine.training import train as module
 
     train, calls = module.train, []

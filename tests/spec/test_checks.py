@@ -145,6 +145,8 @@ def test_what_fits_is_accepted(tell, change: tuple[str, str]) -> None:  # type: 
         ("{}", "`own` changes nothing: write `expression`, `balance` or `reweight`"),
         ("{balance: labl}", "there is no target `labl`; did you mean `label`?"),
         ("{balance: label, to: sinal}", "there is no class `sinal`; did you mean `signal`?"),
+        ("{balance: label, to: flat}", "there is no class `flat`"),
+        ("{reweight: pt, bins: [0, 1], to: mean}", "there is no class `mean`"),
         ("{balance: label, of: own}", "the weight `own` starts from itself"),
         ("{balance: label, of: other}", "there is no weight `other`; known are: `own`, `weight`"),
         ("{balance: label, samples: [sign]}", "there is no sample `sign`; did you mean `signal`?"),

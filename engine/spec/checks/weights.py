@@ -81,9 +81,11 @@ def _classes(weight: WeightSpec, data: DataSpec) -> Iterator[Mistake]:
     balanced = data.targets.get(weight.balance) if weight.balance is not None else None
     targets = [balanced] if balanced is not None else of_rows(data)
     classes = [name for target in targets for name in target.classes]
-    flat = ["flat"] if weight.reweight is not None else []
-    if weight.to is not None and weight.to not in [*classes, *flat]:
-        yield unknown("class", weight.to, [*classes, *flat], (*weight.path, "to"))
+    words = ["flat"] if weight.reweight is not None else ["mean"]
+    if weight.to is not None and weight.to not in [*classes, *words]:
+        yield unknown("class", weight.to, [*classes, *words], (*weight.path, "to"))
+    elif weight.to in words and weight.to in classes:
+        yield Mistake((*weight.path, "to"), f"`{weight.to}` is a class too; give the class another name")
 
 
 def _bins(weight: WeightSpec, data: DataSpec) -> Iterator[Mistake]:

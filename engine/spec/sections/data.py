@@ -239,7 +239,7 @@ class WeightSpec:
             (`to` names another class); None for no balancing.
         reweight: column whose distribution is changed, None for none.
         bins: edges of the column; values outside take the nearest bin.
-        to: class whose distribution the others get, or "flat".
+        to: class whose distribution the others get, "flat", or "mean": the sum of each class becomes the mean of all.
     """
 
     name: str
