@@ -39,8 +39,8 @@ from engine.training.board import TensorBoard
 from engine.training.interrupt import StopRequest
 from engine.training.logs import MetricsLog
 from engine.training.loop import Loop
+from engine.training.session import assemble
 from engine.training.streams import device_batches
-from engine.training.train import assemble
 
 SPEC = Path(__file__).resolve().parent.parent / "specs" / "calratio.yaml"
 MOST = 1.03
@@ -153,7 +153,7 @@ def engine_loop(dataset: PreparedDataset, scratch: Path, iterations: int) -> Loo
     experiment = load_experiment(SPEC, overrides)
     plan = plan_network(experiment.model, input_types(experiment.data), experiment.conventions)
     run = RunDirectory(scratch / "run")
-    return assemble(experiment, plan, dataset, run, torch.device("cpu"), Progress(io.StringIO()))
+    return assemble(experiment, plan, dataset, run, torch.device("cpu"), Progress(io.StringIO())).loop(0)
 
 
 def main() -> None:

@@ -1,9 +1,11 @@
-"""metrics.jsonl: one JSON object a line, for each epoch and every `log_every` iterations.
+"""metrics.jsonl: one JSON object a line, for each validation and every `log_every` iterations.
 
-A line of an iteration has `kind: "step"`, `epoch` and `step` (both counted from 1), the means since the last such line
-as `train.<loss>` and `train.total`, `lr.<number of the update>` and `rows_per_second`. A line of an epoch has
-`kind: "epoch"`, the means over the epoch, `validation.<loss>`, `validation.<loss>.accuracy` and `.auc`,
-`validation.total`, and `seconds` since the training began. A number that is not finite is `null`.
+A line of an iteration has `kind: "step"`, `epoch` and `step` (both counted from 1, through all phases), the means since
+the last such line as `train.<loss>` and `train.total`, `lr.<number of the update>` and `rows_per_second`. A line of a
+validation has `kind: "epoch"`, in `epoch` the epochs that are done (0.5 in the middle of the first one, where there are
+several validations an epoch), the means since the last validation, `validation.<loss>`, `validation.<loss>.accuracy`
+and `.auc`, `validation.total`, `best: true` where it is the best so far, and `seconds` since the training began. Both
+have `phase` where there are phases. A number that is not finite is `null`.
 """
 
 from __future__ import annotations
