@@ -159,6 +159,16 @@ def evaluate(run_directory: Path, device: str) -> None:
 
 
 @main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Directory of the report.")
+def compare(runs: tuple[Path, ...], output: Path) -> None:
+    """Hold evaluated RUNS, or groups of repeated runs, against the first: numbers, curves, ratios, in one report."""
+    from engine import pipeline
+
+    click.echo(f"report {pipeline.compare(runs, output)}")
+
+
+@main.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 def export(run_directory: Path) -> None:
     """Export the best checkpoint of RUN again."""

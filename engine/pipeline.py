@@ -125,6 +125,13 @@ def evaluate(path: Path, device: str) -> Outcome:
         return outcome(evaluate_job(job), job.dataset)
 
 
+def compare(paths: Sequence[Path], output: Path) -> Path:
+    """Evaluated runs side by side; returns the report."""
+    from engine.evaluation.comparison import compare as compare_runs
+
+    return compare_runs(paths, output)
+
+
 def export(path: Path) -> Outcome:
     """The best checkpoint of a run, exported again."""
     from engine.validation import load_planned

@@ -1,0 +1,138 @@
+"""Runs and repeated runs side by side: means, spreads and ratios with their errors, curves with bands."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine.cli import main
+from engine.errors import UsageError
+from engine.evaluation.comparison import compare
+from engine.evaluation.contenders import Average, contenders, labels_of
+from engine.evaluation.evaluate import headline_names, metrics_document
+from engine.evaluation.metrics.catalogue import compute
+from engine.evaluation.predictions import Predictions
+from engine.evaluation.repeats import summarise_repeats
+
+METRICS = {
+    "roc": {"of": "jet_class", "signal": "signal", "backgrounds": ["qcd"]},
+    "discriminant": {"signal": "signal", "working_points": [0.7]},
+    "distance": {"of": "vertex.position", "variables": [{"column": "length", "edges": [0, 2, 5, 40], "unit": "mm"}]},
+}
+
+
+def evaluated(path: Path, rows: Predictions, content: str = "a") -> Path:
+    """A run directory as far as a comparison looks at it."""
+    path.mkdir(parents=True)
+    results = [compute(kind, kind, options, rows) for kind, options in METRICS.items()]
+    (path / "metrics.json").write_text(json.dumps(metrics_document(rows, results, headline_names(results))))
+    (path / "contract.json").write_text(json.dumps({"content": content}))
+    (path / "spec.yaml").write_text("name: x\n")
+    return path
+
+
+def group_of(path: Path, runs: list[Predictions]) -> Path:
+    for number, rows in enumerate(runs, 1):
+        evaluated(path / str(number), rows)
+    (path / "repeat.json").write_text(json.dumps({"name": "x", "seeds": {str(n): n for n in range(1, len(runs) + 1)}}))
+    return path
+
+
+def better(rows: Predictions, power: float) -> Predictions:
+    """The same rows, scored by a network whose outputs are closer to the truth."""
+    scores = rows.outputs["jet_class"] * (1 + power * np.eye(3)[np.maximum(rows.targets["label"], 0)])
+    return replace(rows, outputs={**rows.outputs, "jet_class": scores / scores.sum(axis=1, keepdims=True)})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_rows) -> Path:
+    path = tmp_path_factory.mktemp("runs")
+    rows = make_rows(4000)
+    group_of(path / "old" / "0001-repeat", [better(rows, power) for power in (0.0, 0.02, 0.05)])
+    group_of(path / "new" / "0001-repeat", [better(rows, power) for power in (0.9, 1.0, 1.1, 1.3)])
+    evaluated(path / "single" / "0001", better(rows, 0.5))
+    evaluated(path / "single" / "0002", better(rows, 0.4), content="b")
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(folder) -> tuple[Path, dict]:
+    report = compare([folder / "old/0001-repeat", folder / "new/0001-repeat", folder / "single/0001"], folder / "out")
+    return report, json.loads((folder / "out/comparison.json").read_text())
+
+
+def test_means_spreads_and_ratios_are_those_of_the_runs(folder, compared):
+    line = compared[1]["headlines"]["roc.auc_signal_against_qcd"]["contenders"]
+    for entry, name in ((line[0], "old"), (line[1], "new")):
+        files = sorted((folder / name / "0001-repeat").glob("*/metrics.json"))
+        values = [json.loads(f.read_text())["headlines"]["roc.auc_signal_against_qcd"]["value"] for f in files]
+        assert entry["mean"] == pytest.approx(np.mean(values))
+        assert entry["spread"] == pytest.approx(np.std(values, ddof=1))
+        assert entry["error"] == pytest.approx(np.std(values, ddof=1) / math.sqrt(len(values)))
+    assert line[0]["ratio"] == pytest.approx(1)
+    assert line[1]["ratio"] == pytest.approx(line[1]["mean"] / line[0]["mean"])
+    relative = math.hypot(line[1]["error"] / line[1]["mean"], line[0]["error"] / line[0]["mean"])
+    assert line[1]["ratio_error"] == pytest.approx(line[1]["ratio"] * relative)
+    assert line[2]["spread"] is None
+    assert line[2]["error"] > 0
+
+
+def test_the_page_stands_on_its_own_and_shows_curves_of_all(compared):
+    report, _ = compared
+    text = report.read_text(encoding="utf-8")
+    ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
+    assert text.count("data:image/png;base64,") == len(list((report.parent / "plots").glob("*.png"))) == 4
+    assert len(list((report.parent / "plots").glob("*.pdf"))) == 4
+    assert "Ratios are to old" in text
+    assert "Every run of new" in text
+    assert "Rejection at 70 % efficiency, signal against qcd" in text
+
+
+def test_repeated_runs_are_summarised_in_their_group(folder):
+    group = folder / "new" / "0001-repeat"
+    report = summarise_repeats(group, [group / str(number) for number in (1, 2, 4)])
+    assert report == group / "report.html"
+    text = report.read_text(encoding="utf-8")
+    assert "new: 3 runs" in text
+    assert "each run over the mean" in text
+    assert len(json.loads((group / "comparison.json").read_text())["headlines"]) > 5
+
+
+def test_runs_on_other_data_are_told_apart(folder, tmp_path):
+    found = contenders([folder / "single/0001", folder / "single/0002"])
+    assert [each.label for each in found] == ["single/0001", "single/0002"]
+    text = compare([folder / "single/0001", folder / "single/0002"], tmp_path / "out").read_text()
+    assert "single/0002 and single/0001 were evaluated on different prepared data." in text
+
+
+def test_what_cannot_be_compared_is_told(folder, tmp_path, make_rows):
+    with pytest.raises(UsageError, match="is no run and no group of runs"):
+        contenders([tmp_path])
+    (tmp_path / "spec.yaml").write_text("name: x\n")
+    with pytest.raises(UsageError, match="was not evaluated yet; `engine evaluate"):
+        contenders([tmp_path])
+    other = evaluated(tmp_path / "y" / "1", make_rows(300, which="validation"))
+    with pytest.raises(UsageError, match="only evaluations of one split can be compared"):
+        contenders([folder / "single/0001", other])
+    result = CliRunner().invoke(main, ["compare", str(tmp_path / "absent"), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "is no run" in result.output
+
+
+def test_the_command_writes_the_report(folder, tmp_path):
+    result = CliRunner().invoke(main, ["compare", str(folder / "single/0001"), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_a_ratio_to_nothing_has_no_value():
+    assert Average((1.0, 2.0)).over(Average((0.0,))) is None
+    assert Average((1.0,)).over(Average((2.0,), 0.1)) == (0.5, None)
+    assert labels_of([Path("a/1"), Path("b/1")]) == ["a", "b"]
