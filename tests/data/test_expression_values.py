@@ -33,6 +33,8 @@ def test_every_function_of_the_grammar_is_there():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("bit(pt, 0)", [1, 0, 1, 0, 1]),
+        ("bit(pt, 2) or bit(-pt, 1)", [True, True, False, True, True]),
         ("pt / jets.pt", [0.1, 0.2, 0.1, 4 / 30, 5 / 30]),
         ("sum(pt)", [3, 0, 12]),
         ("sum(pt) / jets.pt", [0.3, 0, 0.4]),

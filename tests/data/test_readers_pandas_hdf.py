@@ -172,6 +172,12 @@ def test_other_forms_are_told(events: Writer, change: Any, message: str) -> None
         assert opened(path).entries < 0
 
 
+def test_without_the_format_the_file_says_which_one_it_is(events: Writer) -> None:
+    for tree in (None, "decays"):
+        with pytest.raises(DataError, match=r"events.h5: holds tables of pandas; write `format: pandas_hdf`"):
+            open_reader(str(events()), None, tree)
+
+
 def test_no_such_table(events: Writer) -> None:
     with pytest.raises(DataError, match=r"there is no table 'train'; there is decays, particles"):
         opened(events(), "train")

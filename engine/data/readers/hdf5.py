@@ -107,6 +107,8 @@ class HDF5Reader:
             if node.dtype.names is None:
                 raise DataError(f"{self.path}: dataset '{tree}' has no fields; name the group that it is in as `tree:`")
             return {field: _Source(node, field) for field in node.dtype.names}
+        if any("pandas_type" in each.attrs for each in (node, *node.values())):
+            raise DataError(f"{self.path}: holds tables of pandas; write `format: pandas_hdf` in the layout")
         while not any(isinstance(child, h5py.Dataset) for child in node.values()) and len(node) == 1:
             node = next(iter(node.values()))
         sources: dict[str, _Source] = {}
