@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -122,12 +123,17 @@ class BuildNative(build_ext):
         codes.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
         folder = Path(self.build_temp) / "cuda"
         folder.mkdir(parents=True, exist_ok=True)
-        for source in sources("*.cu") + sources("*/*.cu"):
-            target = folder / (source.replace("/", "_") + ".o")
-            flags = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC,-Wall,-Wextra,-fvisibility=hidden", "-Ikernels"]
-            command = [str(home / "bin" / "nvcc"), *flags, *codes, "-c", source, "-o", str(target)]
-            subprocess.run(command, check=True, cwd=ROOT)
-            ext.extra_objects.append(str(target))
+        cores = os.cpu_count() or 1
+        flags = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC,-Wall,-Wextra,-fvisibility=hidden", "-Ikernels"]
+        compiler = [str(home / "bin" / "nvcc"), *flags, *codes, "--threads", str(cores)]
+        targets = {source: str(folder / (source.replace("/", "_") + ".o")) for source in sources("**/*.cu")}
+
+        def compile_one(source: str) -> None:
+            subprocess.run([*compiler, "-c", source, "-o", targets[source]], check=True, cwd=ROOT)
+
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(compile_one, targets))
+        ext.extra_objects += targets.values()
         ext.define_macros.append(("ENGINE_HAS_CUDA", '"' + ", ".join(f"sm_{arch}" for arch in archs) + '"'))
         ext.library_dirs += [str(home / name) for name in ("lib64", "lib") if (home / name).is_dir()]
         ext.libraries += ["cudart_static", "dl", "rt", "pthread"]

@@ -1,7 +1,8 @@
 """Which implementation of each kernel is in use, and why.
 
 `ENGINE_KERNELS=native|numba|reference` forces one; otherwise the first that works is taken, native before numba before
-the reference. CUDA versions are used for tensors on a CUDA device, whatever is chosen here.
+the reference. Tensors on a CUDA device go through the CUDA versions where they were built, else (and with
+`ENGINE_KERNELS=reference`) through operations of torch on that device.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ class BackendError(RuntimeError):
 
 @dataclass(frozen=True)
 class Choice:
-    """What a kernel runs with on the CPU, and why.
+    """What a kernel runs with, and why.
 
     Attributes:
         kernel: name of the kernel's folder.
-        implementation: "native", "numba" or "reference".
+        implementation: "native", "numba" or "reference"; "cuda" or "reference" for tensors on a CUDA device.
         reason: for a person, such as "built for baseline, x86-64-v3, x86-64-v4; running x86-64-v4".
     """
 
@@ -104,15 +105,36 @@ def choose(kernel: str, forced: str | None = None) -> Choice:
     return Choice(kernel, "reference", f"{why}; {missing}") if missing else Choice(kernel, "numba", why)
 
 
-def cuda() -> str:
-    """One sentence on the CUDA kernels: what they were built for, and whether there is a device."""
+def choose_cuda(kernel: str) -> Choice:
+    """The implementation of `kernel` that runs for tensors on a CUDA device: the compiled one, or operations of torch.
+
+    Raises:
+        BackendError: ENGINE_KERNELS names no implementation.
+    """
+    name = os.environ.get(VARIABLE) or None
+    if name is not None and name not in IMPLEMENTATIONS:
+        raise BackendError(f"there is no implementation {name!r} of the kernels; choose native, numba or reference")
+    if name == "reference":
+        return Choice(kernel, "reference", f"{VARIABLE} is set")
     module, why = native()
     if module is None:
-        return f"none: {why}"
+        return Choice(kernel, "reference", why)
+    if not hasattr(module, f"{kernel}_cuda"):
+        return Choice(kernel, "reference", f"built without the CUDA kernel of {kernel}")
+    return Choice(kernel, "cuda", f"built for {module.cuda_archs} and PTX")
+
+
+def cuda() -> str:
+    """One sentence on the CUDA kernels: what they were built for, whether there is a device, what runs without them."""
+    module, why = native()
+    if module is None:
+        return f"none: {why}; tensors on a CUDA device go through operations of torch"
     if not module.cuda_archs:
-        return "none: built without CUDA"
+        return "none: built without CUDA; tensors on a CUDA device go through operations of torch"
+    forced = choose_cuda("sanitize").implementation == "reference"
     count, reason = module.device_count()
-    return f"built for {module.cuda_archs}; {count} devices" + (f" ({reason})" if reason else "")
+    text = f"built for {module.cuda_archs} and PTX; {count} devices" + (f" ({reason})" if reason else "")
+    return text + (f"; not used: {VARIABLE}=reference" if forced else "")
 
 
 def report() -> list[tuple[str, str]]:

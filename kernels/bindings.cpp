@@ -10,6 +10,7 @@ ENGINE_KERNELS(ENGINE_DECLARE)
 
 #ifdef ENGINE_HAS_CUDA
 extern "C" int engine_cuda_device_count(const char **reason);
+extern "C" const char *engine_cuda_error(int error);
 #endif
 
 namespace {
@@ -44,6 +45,7 @@ PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
     ENGINE_KERNELS(ENGINE_REGISTER)
     module.attr("kernels") = py::tuple(kernels);
 #ifdef ENGINE_HAS_CUDA
+    module.def("cuda_error", &engine_cuda_error, "What the number of a CUDA error means.");
     module.attr("cuda_archs") = ENGINE_HAS_CUDA;
 #else
     module.attr("cuda_archs") = "";

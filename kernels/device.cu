@@ -1,4 +1,4 @@
-// Which CUDA devices there are; answers on a machine without a driver too.
+// Which CUDA devices there are, and what an error number means; answers on a machine without a driver too.
 #include <cuda_runtime.h>
 
 extern "C" int engine_cuda_device_count(const char **reason) {
@@ -7,3 +7,5 @@ extern "C" int engine_cuda_device_count(const char **reason) {
     *reason = error == cudaSuccess ? "" : cudaGetErrorString(error);
     return error == cudaSuccess ? count : 0;
 }
+
+extern "C" const char *engine_cuda_error(int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }

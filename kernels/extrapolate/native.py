@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..backends import native_module
+from ..streams import on_device_of, stream_of
 
 
 def _arguments(tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor | None) -> tuple[Any, ...]:
@@ -20,7 +21,7 @@ def _tail(tracks: Tensor) -> tuple[Any, ...]:
     double = tracks.dtype == torch.float64
     if not tracks.is_cuda:
         return (double,)
-    return double, int(torch.cuda.current_stream(tracks.device).cuda_stream)
+    return double, stream_of(tracks)
 
 
 def forward(tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor | None) -> Tensor:
@@ -28,7 +29,8 @@ def forward(tracks: Tensor, points: Tensor, mask: Tensor | None, offsets: Tensor
     out = torch.empty_like(tracks)
     module = native_module()
     function = module.extrapolate_cuda if tracks.is_cuda else module.extrapolate
-    function(*_arguments(tracks, points, mask, offsets), out.data_ptr(), *_tail(tracks))
+    with on_device_of(tracks):
+        function(*_arguments(tracks, points, mask, offsets), out.data_ptr(), *_tail(tracks))
     return out
 
 
@@ -40,5 +42,6 @@ def backward(
     module = native_module()
     function = module.extrapolate_backward_cuda if tracks.is_cuda else module.extrapolate_backward
     addresses = [cotangent.data_ptr(), to_tracks.data_ptr(), to_points.data_ptr()]
-    function(*_arguments(tracks, points, mask, offsets), *addresses, *_tail(tracks))
+    with on_device_of(tracks):
+        function(*_arguments(tracks, points, mask, offsets), *addresses, *_tail(tracks))
     return to_tracks, to_points

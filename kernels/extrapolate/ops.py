@@ -19,11 +19,8 @@ _LIBRARY.define(f"extrapolate_backward(Tensor cotangent, {_INPUTS}) -> (Tensor, 
 
 def implementation(cuda: bool) -> Any:
     """The module (native, numba, reference) that runs tensors of the processor or of a CUDA device."""
-    name = backends.choose("extrapolate").implementation
-    if cuda:
-        module, _ = backends.native()
-        name = "native" if hasattr(module, "extrapolate_cuda") else "reference"
-    if name == "native":
+    name = (backends.choose_cuda if cuda else backends.choose)("extrapolate").implementation
+    if name in ("native", "cuda"):
         return native
     if name == "numba":
         from . import numba

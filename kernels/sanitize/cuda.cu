@@ -1,16 +1,14 @@
 // sanitize on the device: one thread an output element.
 #include <cuda_runtime.h>
 
-#include "device.cuh"
+#include "element.h"
 
 namespace {
 
 __global__ void sanitize_elements(EngineColumns columns, int dtype, const void *values, int64_t elements, float *out) {
     const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-    for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < elements; i += stride) {
-        const int64_t object = i / columns.width, column = i % columns.width;
-        out[i] = engine::transform_value(columns, column, engine::load_value(dtype, values, object * columns.features + columns.source[column]));
-    }
+    for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < elements; i += stride)
+        engine::sanitize_element(columns, dtype, values, i, out);
 }
 
 }  // namespace

@@ -11,6 +11,25 @@ from .layout import Layout
 from .transforms import FeatureTransform
 
 
+def transform_columns(values: Tensor, source: Tensor, flags: Tensor, numbers: Tensor) -> Tensor:
+    """The definition of `transforms.apply` in operations of torch, on any device.
+
+    Args:
+        values: (..., F), any type.
+        source: feature of each column, (W,).
+        flags: bool (3, W): absolute, log1p, one_hot.
+        numbers: float32 (6, W): low, high, scale, offset, fill, value.
+    """
+    absolute, log1p, one_hot = flags.unbind(0)
+    low, high, scale, offset, fill, value = numbers.unbind(0)
+    raw = values.to(torch.float32).index_select(-1, source.long())
+    x = torch.where(absolute, raw.abs(), raw)
+    x = torch.where(log1p, torch.log1p(x), x)
+    x = torch.minimum(torch.maximum(x, low), high) * scale + offset
+    x = torch.where(torch.isfinite(raw) & torch.isfinite(x), x, fill)
+    return torch.where(one_hot, (raw == value).to(torch.float32), x)
+
+
 class Sanitize(nn.Module):
     """Stored features to the network's input, with operations that ONNX has.
 

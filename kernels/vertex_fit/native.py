@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..backends import native_module
+from ..streams import on_device_of, stream_of
 from .problem import Gradients, Problem, Solution
 
 
@@ -16,7 +17,8 @@ def forward(problem: Problem) -> Solution:
     out = problem.empty_solution()
     double, where = problem.tracks.dtype == torch.float64, _where(problem)
     function = native_module().vertex_fit_cuda if problem.tracks.is_cuda else native_module().vertex_fit
-    function(*_arguments(problem), [_address(tensor) for tensor in out], double, where)
+    with on_device_of(problem.tracks):
+        function(*_arguments(problem), [_address(tensor) for tensor in out], double, where)
     return out
 
 
@@ -31,14 +33,9 @@ def backward(problem: Problem, solution: Solution, cotangents: list[Tensor | Non
     cuda = problem.tracks.is_cuda
     function = native_module().vertex_fit_backward_cuda if cuda else native_module().vertex_fit_backward
     addresses = [_address(tensor) for tensor in cotangents]
-    function(
-        *_arguments(problem),
-        [_address(tensor) for tensor in solution],
-        addresses,
-        [_address(tensor) for tensor in made],
-        double,
-        where,
-    )
+    outputs, gradients = [_address(tensor) for tensor in solution], [_address(tensor) for tensor in made]
+    with on_device_of(problem.tracks):
+        function(*_arguments(problem), outputs, addresses, gradients, double, where)
     return Gradients(*made)
 
 
@@ -50,7 +47,7 @@ def _where(problem: Problem) -> int:
     """The number of threads, or the stream of a CUDA problem."""
     if not problem.tracks.is_cuda:
         return problem.threads
-    return int(torch.cuda.current_stream(problem.tracks.device).cuda_stream)
+    return stream_of(problem.tracks)
 
 
 def _arguments(problem: Problem) -> tuple[Any, ...]:

@@ -37,10 +37,8 @@ def choice() -> backends.Choice:
 
 def implementation(problem: Problem) -> Any:
     """The module (native, numba, reference) that runs this problem."""
-    name = choice().implementation
-    if problem.tracks.is_cuda:
-        name = "native" if _has_cuda() else "reference"
-    if name == "native":
+    name = (backends.choose_cuda("vertex_fit") if problem.tracks.is_cuda else choice()).implementation
+    if name in ("native", "cuda"):
         return native
     if name == "numba":
         from . import numba
@@ -49,11 +47,6 @@ def implementation(problem: Problem) -> Any:
     from . import reference
 
     return reference
-
-
-def _has_cuda() -> bool:
-    module, _ = backends.native()
-    return module is not None and hasattr(module, "vertex_fit_cuda")
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:

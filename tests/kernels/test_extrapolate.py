@@ -23,7 +23,7 @@ def test_agrees_with_the_reference_numbers(
     data = np.load(reference_data / "vertex" / "ref_extrapolation.npz")
     tracks = torch.tensor(data["tracks18"][..., 1:6], dtype=dtype)
     real = data["tracks18"][..., 5] != 1.0
-    found = extrapolate(tracks, torch.tensor(data["vertex"], dtype=dtype)).double().numpy()
+    found = extrapolate(tracks, torch.tensor(data["vertex"], dtype=dtype)).double().cpu().numpy()
     assert np.abs(found - data["exact_perigee_about_vertex"])[real].max() < limit
 
 
@@ -66,7 +66,7 @@ def test_gradients_are_those_of_finite_differences(implementation: str) -> None:
 def test_ragged_tracks_give_what_padded_ones_give(implementation: str) -> None:
     toys = make_toys(4, 5, seed=6)
     tracks, vertex = torch.tensor(toys.tracks), torch.tensor(toys.vertex)
-    keep = torch.rand(4, 5, generator=torch.Generator().manual_seed(1)) < 0.6
+    keep = torch.rand(4, 5, generator=torch.Generator(torch.get_default_device()).manual_seed(1)) < 0.6
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), keep.sum(1).cumsum(0)])
     flat, points = tracks[keep].requires_grad_(), vertex.clone().requires_grad_()
     padded, same = tracks.clone().requires_grad_(), vertex.clone().requires_grad_()
@@ -101,7 +101,7 @@ def test_the_toys_formula_is_the_same(rho: float, phi: float, theta: float, poin
     perigee = perigee_of(point, np.array([phi, theta, rho]))
     if not 1 + rho * (point[1] * np.cos(phi) - point[0] * np.sin(phi)) > 0.2 or abs(rho) < 1e-12:
         return
-    about = extrapolate(torch.tensor(perigee).reshape(1, 1, 5), torch.tensor(point).reshape(1, 3))[0, 0].numpy()
+    about = extrapolate(torch.tensor(perigee).reshape(1, 1, 5), torch.tensor(point).reshape(1, 3))[0, 0].cpu().numpy()
     assert np.abs(about[:2]).max() < 1e-9 * (1 + abs(1 / np.tan(theta)))
 
 

@@ -35,8 +35,11 @@ def test_masked_tracks_are_never_read(implementation: str, garbage: float, full:
     toys = make_toys(20, 6, seed=51)
     tracks, covariance = torch.tensor(toys.tracks), torch.tensor(toys.variances)
     covariance = torch.diag_embed(covariance) if full else covariance
-    weights = torch.rand(20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
-    mask = torch.rand(20, 6, generator=torch.Generator().manual_seed(2)) < 0.7
+    weights = (
+        torch.rand(20, 6, dtype=torch.float64, generator=torch.Generator(torch.get_default_device()).manual_seed(1))
+        + 0.1
+    )
+    mask = torch.rand(20, 6, generator=torch.Generator(torch.get_default_device()).manual_seed(2)) < 0.7
     found = []
     for value in (0.5, garbage):
         inputs = [torch.where(mask[(...,) + (None,) * (x.dim() - 2)], x, value) for x in (tracks, covariance, weights)]

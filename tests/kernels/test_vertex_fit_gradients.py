@@ -13,7 +13,7 @@ from torch import Tensor
 
 def case(full: bool, prior: bool, vertices: int, jets: int = 3, tracks: int = 4) -> tuple[list[Tensor], Tensor]:
     """Leaves in natural units (errors, millimetres) that are mapped to inputs by `fit`, and the mask."""
-    generator = torch.Generator().manual_seed(7)
+    generator = torch.Generator(torch.get_default_device()).manual_seed(7)
     toys = make_toys(jets, tracks, seed=31)
     variances = torch.tensor(toys.variances)
     leaves = [torch.zeros(jets, tracks, 5, dtype=torch.float64), torch.ones(jets, tracks, 5, dtype=torch.float64)]
@@ -76,7 +76,7 @@ def test_all_implementations_have_the_gradients_of_the_oracle(
 ) -> None:
     def gradients() -> list[Tensor]:
         leaves, mask = case(full, prior, vertices, jets=30, tracks=7)
-        generator = torch.Generator().manual_seed(3)
+        generator = torch.Generator(torch.get_default_device()).manual_seed(3)
         out = fit(tuple(leaves), mask, sandwich)
         loss = sum((torch.randn(part.shape, generator=generator, dtype=torch.float64) * part).sum() for part in out)
         return list(torch.autograd.grad(loss, leaves))

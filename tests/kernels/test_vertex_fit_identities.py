@@ -16,7 +16,12 @@ TIGHT = {"tolerance": 1e-24, "max_iterations": 80}
 
 def inputs(jets: int = 60, tracks: int = 6, seed: int = 12) -> tuple[Tensor, Tensor, Tensor]:
     toys = make_toys(jets, tracks, seed=seed)
-    weights = torch.rand(jets, tracks, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 0.1
+    weights = (
+        torch.rand(
+            jets, tracks, dtype=torch.float64, generator=torch.Generator(torch.get_default_device()).manual_seed(seed)
+        )
+        + 0.1
+    )
     return torch.tensor(toys.tracks), torch.tensor(toys.variances), weights
 
 

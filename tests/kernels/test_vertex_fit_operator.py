@@ -19,7 +19,10 @@ from torch import Tensor, nn
 
 def inputs(jets: int = 6, tracks: int = 5, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     toys = make_toys(jets, tracks, seed=61)
-    weights = torch.rand(jets, tracks, dtype=dtype, generator=torch.Generator().manual_seed(1)) + 0.1
+    weights = (
+        torch.rand(jets, tracks, dtype=dtype, generator=torch.Generator(torch.get_default_device()).manual_seed(1))
+        + 0.1
+    )
     return torch.tensor(toys.tracks, dtype=dtype), torch.tensor(toys.variances, dtype=dtype), weights
 
 
@@ -105,7 +108,7 @@ def test_onnx_through_the_decomposition_agrees_with_the_kernel(native: str, tmp_
         torch.onnx.export(program, dynamo=True, verbose=False).save(path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     many = inputs(jets=50, dtype=dtype)
-    mask = torch.rand(50, 5, generator=torch.Generator().manual_seed(2)) < 0.8
+    mask = torch.rand(50, 5, generator=torch.Generator(torch.get_default_device()).manual_seed(2)) < 0.8
     feeds = dict(
         zip((node.name for node in session.get_inputs()), (many[0].numpy(), many[1].numpy(), mask.numpy()), strict=True)
     )

@@ -59,21 +59,21 @@ def check(data: dict[str, np.ndarray], prefix: str, result: VertexFit, gradient:
     expected = {key: data[f"{prefix}_{key}"] for key in ("vertex", "cov", "chi2", "vjp_w", "mom")}
     sd = np.sqrt(np.einsum("bii->bi", expected["cov"]))
     real, two = data["mask"], data["n"] == 2
-    vertex = result.vertex.detach().double().numpy()
+    vertex = result.vertex.detach().double().cpu().numpy()
     assert (np.abs(vertex - expected["vertex"]) / sd).max() < limits.vertex
     scale = np.linalg.norm(sd * data["cotangent"], axis=1)[:, None]
-    off = np.abs(gradient.double().numpy() - expected["vjp_w"]) * data["weights"] / scale
+    off = np.abs(gradient.double().cpu().numpy() - expected["vjp_w"]) * data["weights"] / scale
     assert off[real].max() < limits.gradient
-    covariance = result.covariance.detach().double().numpy()
+    covariance = result.covariance.detach().double().cpu().numpy()
     relative = (np.abs(covariance - expected["cov"]) / (sd[:, :, None] * sd[:, None, :])).max(axis=(1, 2))
     assert relative[~two].max() < limits.covariance
     assert relative[two].max() < limits.covariance_of_two
-    chi2 = result.chi2.detach().double().numpy()
+    chi2 = result.chi2.detach().double().cpu().numpy()
     apart = np.abs(chi2 - expected["chi2"])
     assert (apart / expected["chi2"])[~two].max() < limits.chi2
     # Two tracks leave one degree of freedom: the smallest chi2 are compared in absolute terms.
     assert np.minimum(apart / expected["chi2"], apart * 10 * limits.chi2_of_two / 1e-2)[two].max() < limits.chi2_of_two
-    momenta = result.momenta.detach().double().numpy()
+    momenta = result.momenta.detach().double().cpu().numpy()
     assert (np.abs(momenta - expected["mom"]) / data["sigma"][..., 2:])[real].max() < 50 * limits.vertex
     assert (momenta[~real] == 0).all()
     assert set(result.status.tolist()) == {int(Status.CONVERGED)}

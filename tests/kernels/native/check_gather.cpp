@@ -1,5 +1,6 @@
 // gather and sanitize at the edges of their arrays, for a build with the address and undefined-behaviour sanitizers: heap arrays of exactly the
 // size that the interface asks for, so that a byte read or written outside of them ends the program.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "gather/gather.h"
+#include "gather/row.h"
 
 namespace {
 
@@ -60,6 +62,50 @@ bool all_finite(const std::vector<float> &values) {
     return true;
 }
 
+bool close(const std::vector<float> &a, const std::vector<float> &b) {
+    for (size_t i = 0; i < a.size(); ++i)
+        if (!(std::fabs(a[i] - b[i]) <= 1e-6f * std::fabs(b[i]))) return false;
+    return true;
+}
+
+// The body of the CUDA kernels, thread by thread, against what the processor's kernel made.
+void check_device_bodies(const EngineColumns &columns, const EngineSegment *segments, int64_t segment_count, const std::vector<int32_t> &segment,
+                         const std::vector<int64_t> &row, int64_t keep, const std::vector<float> &expected, const std::vector<uint8_t> *mask) {
+    std::vector<float> out(expected.size(), 7.0f);
+    std::vector<uint8_t> flags(mask == nullptr ? 0 : mask->size(), 7);
+    bool found = true;
+    for (size_t i = 0; i < row.size(); ++i)
+        for (int64_t thread = 0; thread < 128; ++thread)
+            found &= engine::gather_row(columns, ENGINE_FLOAT32, segments, segment_count, segment[i], row[i], keep, thread, 128,
+                                        out.data() + static_cast<int64_t>(i) * keep * columns.width,
+                                        mask == nullptr ? nullptr : flags.data() + static_cast<int64_t>(i) * keep);
+    check(found, "a thread of the device finds every good row");
+    check(close(out, expected), "the threads of the device write what the processor writes");
+    check(mask == nullptr || flags == *mask, "and the same mask");
+}
+
+void check_bad_rows_on_device(const EngineColumns &columns, const EngineSegment *segments, int64_t keep) {
+    const int64_t rows = segments[0].rows, wrong_rows[] = {-1, rows, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()};
+    const int32_t wrong_segments[] = {-1, 2, std::numeric_limits<int32_t>::max()};
+    std::vector<float> out(static_cast<size_t>(keep * columns.width));
+    std::vector<uint8_t> mask(static_cast<size_t>(keep));
+    const auto refused = [&](const EngineSegment *pieces, int32_t segment, int64_t row) {
+        bool found = true;
+        std::fill(out.begin(), out.end(), 7.0f);
+        for (int64_t thread = 0; thread < 4; ++thread)
+            found &= engine::gather_row(columns, ENGINE_FLOAT32, pieces, 2, segment, row, keep, thread, 4, out.data(), mask.data());
+        bool empty = !found;
+        for (float value : out) empty &= value == 0.0f;
+        for (uint8_t flag : mask) empty &= flag == 0;
+        return empty;
+    };
+    for (int64_t row : wrong_rows) check(refused(segments, 0, row), "a row out of range gives zeros on the device");
+    for (int32_t segment : wrong_segments) check(refused(segments, segment, 0), "a segment out of range gives zeros on the device");
+    const int64_t damaged[] = {0, segments[0].objects + 1};
+    const EngineSegment broken[] = {{segments[0].values, damaged, 1, segments[0].objects}, segments[1]};
+    check(refused(broken, 0, 0), "offsets out of range give zeros on the device");
+}
+
 void check_plan(std::mt19937 &random, int64_t features, int logs_every, bool with_one_hot, int64_t keep) {
     const Columns columns(features, logs_every, with_one_hot);
     const EngineColumns view = columns.view(features);
@@ -79,6 +125,8 @@ void check_plan(std::mt19937 &random, int64_t features, int logs_every, bool wit
     check(engine_gather_objects(plan, ENGINE_FLOAT32, segments, 2, segment.data(), row.data(), rows, keep, out.data(), mask.data()) == -1,
           "good indices are accepted");
     check(all_finite(out), "jagged output is finite");
+    check_device_bodies(view, segments, 2, segment, row, keep, out, &mask);
+    check_bad_rows_on_device(view, segments, keep);
 
     const EngineSegment dense[] = {{values.data(), nullptr, objects, objects}};
     for (int64_t &index : row) index = objects > 0 ? static_cast<int64_t>(random() % objects) : 0;
@@ -86,6 +134,7 @@ void check_plan(std::mt19937 &random, int64_t features, int logs_every, bool wit
     if (objects > 0)
         check(engine_gather_rows(plan, ENGINE_FLOAT32, dense, 1, segment.data(), row.data(), rows, flat.data()) == -1, "rows are accepted");
     check(all_finite(flat), "dense output is finite");
+    if (objects > 0) check_device_bodies(view, dense, 1, segment, row, 1, flat, nullptr);
     row[7] = objects;
     check(engine_gather_rows(plan, ENGINE_FLOAT32, dense, 1, segment.data(), row.data(), rows, flat.data()) == 7, "the bad row is named");
     segment[3] = 1;
@@ -94,6 +143,9 @@ void check_plan(std::mt19937 &random, int64_t features, int logs_every, bool wit
     std::vector<float> all(static_cast<size_t>(objects * width));
     engine_sanitize(plan, ENGINE_FLOAT32, values.data(), objects, all.data());
     check(all_finite(all), "sanitized output is finite");
+    std::vector<float> by_threads(all.size());
+    for (size_t i = 0; i < all.size(); ++i) engine::sanitize_element(view, ENGINE_FLOAT32, values.data(), static_cast<int64_t>(i), by_threads.data());
+    check(close(by_threads, all), "sanitize on the device gives what the processor gives");
     for (int dtype = 0; dtype <= ENGINE_UINT64; ++dtype) {
         std::vector<uint8_t> bytes(static_cast<size_t>(33 * features * engine_item_size(dtype)));
         for (uint8_t &byte : bytes) byte = static_cast<uint8_t>(random());

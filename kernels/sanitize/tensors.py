@@ -1,0 +1,63 @@
+"""`TensorSanitizer`: the transforms of one input for tensors of the processor or of a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import ops
+from .layout import Layout
+from .transforms import FeatureTransform
+
+
+class TensorSanitizer:
+    """The transforms of one input; a tensor is worked on where it lies.
+
+    On a CUDA device the compiled kernel runs on the current stream (`backends.choose_cuda` says whether it is there),
+    else operations of torch. A tensor of the processor goes through what `backends.choose` names.
+
+    Args:
+        transforms: one for each stored feature.
+    """
+
+    def __init__(self, transforms: Sequence[FeatureTransform]) -> None:
+        self.transforms = tuple(transforms)
+        self.layout = Layout.of(self.transforms)
+        self._direct = self.layout.columns["source"].tolist() == list(range(self.layout.features))
+        self._packed = {torch.device("cpu"): ops.pack(self.layout)}
+
+    def packed(self, device: torch.device) -> ops.Packed:
+        """The columns on a device, copied there once."""
+        if device not in self._packed:
+            home = self._packed[torch.device("cpu")]
+            self._packed[device] = ops.Packed(*(part.to(device) for part in home))
+        return self._packed[device]
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Values (..., F), any storage type, to float32 (..., W); differentiable.
+
+        Raises:
+            ValueError: `values` has another number of features or a type that cannot be read.
+        """
+        self._check(values)
+        out: Tensor = torch.ops.engine_kernels.sanitize(values, *self.packed(values.device))
+        return out
+
+    def in_place(self, values: Tensor) -> Tensor:
+        """The same in the memory of `values`, float32 and contiguous, for transforms of one column a feature.
+
+        Raises:
+            ValueError: `values` or the transforms do not allow it.
+        """
+        self._check(values)
+        if not self._direct:
+            raise ValueError("one_hot gives other columns than the features: it cannot be done in place")
+        torch.ops.engine_kernels.sanitize_(values, *self.packed(values.device))
+        return values
+
+    def _check(self, values: Tensor) -> None:
+        if values.dim() < 1 or values.shape[-1] != self.layout.features:
+            expected = f"(..., {self.layout.features})"
+            raise ValueError(f"the values have shape {tuple(values.shape)}, but the transforms need {expected}")
