@@ -11,20 +11,16 @@ where other programs run beside the benchmark.
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
 
-Where a CUDA device is available, its rates are written to benchmarks/results/ with its name, the date and the commit.
+The CUDA kernels have benchmarks/cuda_kernels.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from engine_kernels import backends
@@ -34,9 +30,6 @@ from engine_kernels.vertex_fit.toys import make_toys
 from torch import Tensor
 
 TRACKS = 15
-RESULTS = Path(__file__).parent / "results"
-FLOP_PER_FIT = 22_000
-"""Additions, multiplications and divisions of a fit with its gradient (counted for four iterations)."""
 
 
 def main() -> None:
@@ -58,10 +51,6 @@ def main() -> None:
     if len(cores) > 1:
         os.sched_setaffinity(0, cores[:2])
         two_cores(options.jets, options.repeat)
-    if torch.cuda.is_available():
-        cuda_rates(options.repeat)
-    else:
-        print("CUDA: no device is available; nothing was measured")
 
 
 def timed(work: Callable[[], object], repeat: int) -> tuple[float, float, float]:
@@ -78,12 +67,12 @@ def timed(work: Callable[[], object], repeat: int) -> tuple[float, float, float]
     return clock, thread, process
 
 
-def inputs(jets: int, dtype: torch.dtype, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+def inputs(jets: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Tracks, variances and weights of toy jets; the weights are those of an untrained sigmoid."""
     toys = make_toys(jets, TRACKS, seed=7)
     weights = torch.sigmoid(2 * torch.randn(jets, TRACKS, generator=torch.Generator().manual_seed(7)))
     values = (torch.tensor(toys.tracks), torch.tensor(toys.variances), weights)
-    tracks, variances, heavy = (value.to(dtype).to(device) for value in values)
+    tracks, variances, heavy = (value.to(dtype) for value in values)
     return tracks, variances, heavy.requires_grad_()
 
 
@@ -221,43 +210,6 @@ def two_cores(jets: int, repeat: int) -> None:
             f"two threads, {dtype}: {one / two:.2f} times one by the clock (claim 1.9), "
             f"{2 * cost_of_one / cost_of_two:.2f} if both cores were free"
         )
-
-
-def cuda_rates(repeat: int) -> None:
-    """Rates on the device, for a million resident jets and for the batch of a training step; kept in
-    benchmarks/results.
-    """
-    name = torch.cuda.get_device_name()
-    properties = torch.cuda.get_device_properties(0)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    record: dict[str, object] = {"device": name, "date": datetime.date.today().isoformat(), "commit": commit}
-    record["multiprocessors"], record["torch"] = properties.multi_processor_count, torch.__version__
-    for dtype in (torch.float32, torch.float64):
-        width = 4 if dtype == torch.float32 else 8
-        for jets in (1_000_000, 100):
-            step = both_ways(*inputs(jets, dtype, "cuda"))
-            step()
-            torch.cuda.synchronize()
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            for _ in range(repeat):
-                step()
-            end.record()
-            torch.cuda.synchronize()
-            seconds = start.elapsed_time(end) / 1e3 / repeat
-            key = f"{str(dtype).removeprefix('torch.')}, {jets} jets"
-            bytes_moved = jets * TRACKS * width * (5 + 5 + 1 + 3) * 2
-            record[key] = {
-                "seconds": seconds,
-                "fits_per_second": jets / seconds,
-                "gigaflops": jets / seconds * FLOP_PER_FIT / 1e9,
-                "gigabytes_per_second_at_least": bytes_moved / seconds / 1e9,
-            }
-            print(f"{name}: {key}: {jets / seconds:.3g} fits/s, {seconds * 1e6:.1f} us")
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"vertex_fit_{name.replace(' ', '_')}_{record['date']}.json"
-    target.write_text(json.dumps(record, indent=2) + "\n")
-    print(f"written to {target}")
 
 
 if __name__ == "__main__":
