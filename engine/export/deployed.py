@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from engine.export.front import Front
-from engine.export.predict import contract_transforms, prediction_layout
+from engine.export.predict import prediction_layout
 from engine.export.raw import RawInputs, raw_inputs
+from engine.export.scoring import contract_transforms
 from engine.spec.layouts import base_or_name
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from engine.errors import DataError, ExportError
 from engine.export.check import Agreement, Array, compare
 from engine.export.deployed import Deployed, deployed_network, random_rows
 from engine.export.onnx import run_onnx, write_exported, write_traced
-from engine.export.predict import Scorer, prediction_chunks, prediction_layout
+from engine.export.predict import prediction_chunks, prediction_layout
 from engine.export.raw import RawInputs
 from engine.export.raw_table import raw_tensors
+from engine.export.scoring import Scorer
 from engine.runs import RunDirectory, read_contract, write_json
 from engine.spec.sections.choice import ChoiceSpec
 

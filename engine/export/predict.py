@@ -6,21 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from engine_kernels.gather.api import Gather
-from engine_kernels.sanitize.transforms import FeatureTransform
 
 from engine.data.branches import needed_branches
 from engine.data.collections import Chunk
-from engine.data.columns import Array, Jagged
+from engine.data.columns import Array
 from engine.data.readers.base import Reader, expand_files, open_reader
 from engine.data.rows import RowTable, make_rows
 from engine.data.targets import is_condition
 from engine.data.worker import present_branches, read_chunks
 from engine.errors import DataError, UsageError
+from engine.export.scoring import Scorer, named_scores
 from engine.export.writers import open_writer
 from engine.progress import Progress
 from engine.runs import RunDirectory, read_contract
@@ -38,59 +36,6 @@ class PredictionSummary:
 
     text: str
     skipped: Mapping[str, str]
-
-
-class Scorer:
-    """A trained network on rows as preparation makes them, with the transforms that it was trained with."""
-
-    def __init__(self, network: Network, data: DataSpec, contract: Mapping[str, Any], outputs: Sequence[str]) -> None:
-        self.network, self.data, self.outputs = network.eval(), data, tuple(outputs)
-        self.device = next(network.parameters()).device
-        self.transforms = contract_transforms(contract, data)
-
-    def __call__(self, table: RowTable, batch: int) -> dict[str, Array]:
-        """Outputs for all rows, each float32 of shape (rows, values)."""
-        gathers = {
-            name: Gather([_segment(table.inputs[name])], self.transforms[name], spec.keep)
-            for name, spec in self.data.inputs.items()
-        }
-        parts: dict[str, list[Array]] = {name: [] for name in self.outputs}
-        for start in range(0, len(table), batch):
-            rows = np.arange(start, min(start + batch, len(table)))
-            for name, values in self._batch(gathers, rows).items():
-                parts[name].append(values)
-        return {name: np.concatenate(values) if values else np.zeros((0, 1), "f4") for name, values in parts.items()}
-
-    def _batch(self, gathers: Mapping[str, Gather], rows: Array) -> dict[str, Array]:
-        inputs, masks = {}, {}
-        for name, gather in gathers.items():
-            values, mask = gather(np.zeros(len(rows), np.int32), rows)
-            inputs[name] = torch.from_numpy(values).to(self.device)
-            if mask is not None:
-                masks[name] = torch.from_numpy(mask).to(self.device)
-        with torch.inference_mode():
-            outputs = self.network(inputs, masks, self.outputs)
-        return {name: values.float().cpu().numpy().reshape(len(rows), -1) for name, values in outputs.items()}
-
-
-def contract_transforms(contract: Mapping[str, Any], data: DataSpec) -> dict[str, list[FeatureTransform]]:
-    """The fitted transforms that a run was trained with.
-
-    Raises:
-        DataError: the contract is not that of the spec's inputs.
-    """
-    for name, spec in data.inputs.items():
-        trained = contract["inputs"].get(name, {}).get("features")
-        if trained != list(spec.features):
-            message = f"the run was trained with the features {trained} of {name}, the spec has {list(spec.features)}"
-            raise DataError(message)
-    return {name: [FeatureTransform.from_dict(one) for one in contract["transforms"][name]] for name in data.inputs}
-
-
-def _segment(values: Array | Jagged) -> tuple[Array | None, Array]:
-    if isinstance(values, Jagged):
-        return values.offsets, np.ascontiguousarray(values.values)
-    return None, np.ascontiguousarray(values)
 
 
 def prediction_layout(data: DataSpec) -> tuple[PredictSpec, LayoutSpec]:
@@ -150,7 +95,7 @@ def predict_files(
     Args:
         experiment: the run's spec.
         network: with the trained weights, on its device.
-        outputs: nodes to write; a class output becomes one column a class, `jet_class_signal`.
+        outputs: nodes to write, as `scoring.named_scores` names them.
         run: whose contract says how the features are transformed.
         files: paths or patterns.
         output: file to write; complete or not at all.
@@ -176,7 +121,7 @@ def predict_files(
                     known = {name: table.columns.get(name, np.full(len(table), np.nan)) for name in data.columns}
                     absent |= {name: None for name in known if name not in table.columns}
                     columns = {"file": np.full(len(table), number, np.int32), "entry": entries, **known}
-                    writer.write({**columns, **named_scores(scorer(table, batch), experiment)})
+                    writer.write({**columns, **named_scores(scorer.columns(table, batch), experiment)})
                     rows += len(table)
             except DataError as error:
                 if data.on_error == "stop" or len(paths) == 1:
@@ -215,16 +160,3 @@ def _tables(path: str, data: DataSpec, predict: PredictSpec, layout: LayoutSpec)
         raise error if path in str(error) else DataError(f"{path}: {error}") from error
     finally:
         reader.close()
-
-
-def named_scores(scores: Mapping[str, Array], experiment: Experiment) -> dict[str, Array]:
-    """One column a value: `is_data` for a single one, `jet_class_signal` for each class, `<node>_<i>` otherwise."""
-    columns = {}
-    for node, values in scores.items():
-        target = experiment.data.targets.get(experiment.trained_on.get(node, ""))
-        classes = list(target.classes) if target is not None else []
-        width = values.shape[1]
-        names = classes if len(classes) == width else [str(index) for index in range(width)]
-        for index, name in enumerate(names):
-            columns[node if width == 1 else f"{node}_{name}"] = values[:, index]
-    return columns

@@ -6,10 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.data.columns import Array
+import numpy as np
+
+from engine.data.columns import Column, Jagged
 from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TREE = "scores"
 
@@ -17,8 +22,8 @@ TREE = "scores"
 class TableWriter(Protocol):
     """A table that grows."""
 
-    def write(self, columns: Mapping[str, Array]) -> None:
-        """Append rows; every call has the same columns, each of shape (rows,)."""
+    def write(self, columns: Mapping[str, Column]) -> None:
+        """Append rows; every call has the same columns, each of shape (rows,) or a list of numbers a row."""
         ...
 
     def close(self) -> None:
@@ -27,7 +32,7 @@ class TableWriter(Protocol):
 
 
 class RootWriter:
-    """A TTree named `scores`, one branch a column."""
+    """A TTree named `scores`, one branch a column; lists have a branch with their length, `n<name>`, beside them."""
 
     def __init__(self, path: Path) -> None:
         import uproot
@@ -35,12 +40,12 @@ class RootWriter:
         self._file = uproot.recreate(path)
         self._made = False
 
-    def write(self, columns: Mapping[str, Array]) -> None:
+    def write(self, columns: Mapping[str, Column]) -> None:
         """Append rows."""
         if not self._made:
-            self._file.mktree(TREE, {name: values.dtype for name, values in columns.items()})
+            self._file.mktree(TREE, {name: _branch_type(values) for name, values in columns.items()})
             self._made = True
-        self._file[TREE].extend(dict(columns))
+        self._file[TREE].extend({name: _branch_values(values) for name, values in columns.items()})
 
     def close(self) -> None:
         """Finish the file."""
@@ -54,12 +59,12 @@ class ParquetWriter:
         self._path = path
         self._writer: Any = None
 
-    def write(self, columns: Mapping[str, Array]) -> None:
+    def write(self, columns: Mapping[str, Column]) -> None:
         """Append rows."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        table = pa.table({name: _arrow_column(values) for name, values in columns.items()})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema)
         self._writer.write_table(table)
@@ -76,7 +81,7 @@ class ParquetWriter:
 
 
 class HDF5Writer:
-    """A group `scores` with one dataset a column."""
+    """A group `scores` with one dataset a column; lists are of variable length."""
 
     def __init__(self, path: Path) -> None:
         import h5py
@@ -84,12 +89,12 @@ class HDF5Writer:
         self._file = h5py.File(path, "w")
         self._group = self._file.create_group(TREE)
 
-    def write(self, columns: Mapping[str, Array]) -> None:
+    def write(self, columns: Mapping[str, Column]) -> None:
         """Append rows."""
-        for name, values in columns.items():
+        for name, column in columns.items():
+            dtype, values = _hdf5_values(column)
             if name not in self._group:
-                self._group.create_dataset(name, data=values, maxshape=(None,), chunks=True)
-                continue
+                self._group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=True)
             dataset = self._group[name]
             start = len(dataset)
             dataset.resize(start + len(values), axis=0)
@@ -98,6 +103,37 @@ class HDF5Writer:
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+
+
+def _branch_type(column: Column) -> Any:
+    return f"var * {np.asarray(column.values).dtype}" if isinstance(column, Jagged) else column.dtype
+
+
+def _branch_values(column: Column) -> Any:
+    if not isinstance(column, Jagged):
+        return column
+    import awkward as ak
+
+    return ak.unflatten(np.asarray(column.values), column.counts)
+
+
+def _arrow_column(column: Column) -> pa.Array:
+    import pyarrow as pa
+
+    if not isinstance(column, Jagged):
+        return pa.array(column)
+    return pa.LargeListArray.from_arrays(pa.array(column.offsets), pa.array(column.values))
+
+
+def _hdf5_values(column: Column) -> tuple[Any, Any]:
+    """Type and values of a dataset."""
+    if not isinstance(column, Jagged):
+        return column.dtype, column
+    import h5py
+
+    lists = np.empty(len(column), dtype=object)
+    lists[:] = np.split(np.asarray(column.values), column.offsets[1:-1])
+    return h5py.vlen_dtype(np.asarray(column.values).dtype), lists
 
 
 WRITERS: Mapping[str, type[RootWriter] | type[ParquetWriter] | type[HDF5Writer]] = {

@@ -20,7 +20,8 @@ from engine.errors import SpecError
 from engine.export.codes import CodeTable
 from engine.export.export import export_run
 from engine.export.padded import Padded
-from engine.export.predict import Scorer, prediction_chunks
+from engine.export.predict import prediction_chunks
+from engine.export.scoring import Scorer
 from engine.graph.network import build_network
 from engine.runs import RunDirectory, read_contract, write_json
 from engine.spec.sections.data import VocabularySpec

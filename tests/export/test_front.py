@@ -16,8 +16,9 @@ from engine.data.rows import make_rows
 from engine.data.worker import present_branches
 from engine.export.deployed import deployed_network
 from engine.export.front import keep_first, stable_order
-from engine.export.predict import Scorer, prediction_layout
+from engine.export.predict import prediction_layout
 from engine.export.raw_table import raw_tensors
+from engine.export.scoring import Scorer
 
 
 def _rows_of(experiment: Any, path: Path) -> tuple[Any, Any]:
