@@ -13,13 +13,14 @@ from engine_kernels.vertex_fit import reference as fitting
 from engine_kernels.vertex_fit.api import Prior, vertex_fit
 from engine_kernels.vertex_fit.problem import Problem, Solution
 from torch import Tensor, nn
+from torch.jit._trace import is_tracing
 
 from engine.graph import portable
 from engine.graph.modules.merging import common_mask
 from engine.graph.modules.values import Value, Values
 
 EXPORTED_ITERATIONS = 20
-"""Steps of the fit in an exported graph at most; it cannot stop early, but repeats them in a loop."""
+"""Steps of the fit at most in a graph that is traced, where they are a loop without an early stop."""
 
 JETS_PER_THREAD = 512
 """Fewer jets than this are not worth a thread."""
@@ -91,7 +92,7 @@ class VertexFit(nn.Module):
             tracks, errors, weights, mask, None, position, inverse, start, self.ndive, self.sandwich, self.tolerance,
             self.max_iterations, 1,
         )  # fmt: skip
-        return fitting.unrolled(problem, EXPORTED_ITERATIONS)
+        return fitting.unrolled(problem, EXPORTED_ITERATIONS if is_tracing() else fitting.EXPORTED_ITERATIONS)
 
     def results(self, solution: Solution, mask: Tensor | None) -> Values:
         """The outputs in float32."""

@@ -87,10 +87,11 @@ class LayerNorm(GraphModule):
 
     def __init__(self, features: int, epsilon: float) -> None:
         super().__init__()
+        self.features = features  # a plain number: tracing takes a size of a tensor for a value
         self.epsilon = epsilon
         self.free("weight", (features,), Start("ones"))
         self.free("bias", (features,), Start("zeros"))
 
     def forward(self, values: Values) -> Values:
         x, mask = values[0]
-        return [(functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.epsilon), mask)]
+        return [(functional.layer_norm(x, (self.features,), self.weight, self.bias, self.epsilon), mask)]
