@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from engine.graph.initialise import initialise
+from engine.graph.modules.pair_layers import merged
 from engine.graph.modules.values import Value, Values
 from engine.graph.planned import Branches, Chain, Composite, Plan, PlannedGraph, PlannedNode, Primitive, Step
 
@@ -49,7 +50,7 @@ class ChainModule(nn.Module):
 
     def __init__(self, chain: Chain, builder: Builder) -> None:
         super().__init__()
-        self.steps = tuple(adopt(self, step.key, builder.step(step)) for step in chain.steps)
+        self.steps = merged([adopt(self, step.key, builder.step(step)) for step in chain.steps])
 
     def forward(self, values: Values) -> Values:
         for step in self.steps:
@@ -90,7 +91,7 @@ class NodeModule(nn.Module):
             adopt(self, f"source_{i}", ChainModule(source.chain, builder)) if source.chain.steps else None
             for i, source in enumerate(node.sources)
         )
-        self.steps = tuple(adopt(self, step.key, builder.step(step)) for step in node.chain.steps)
+        self.steps = merged([adopt(self, step.key, builder.step(step)) for step in node.chain.steps])
         self.outputs = tuple(f"{node.name}.{output}" for output in node.chain.names) or (node.name,)
         self.logits = f"{node.name}.logits" if node.chain.has_logits else None
 
