@@ -1,0 +1,32 @@
+// A module whose processor kernels are the CUDA ones, on the processor.
+#include <pybind11/pybind11.h>
+
+#include "extrapolate/cpu.h"
+#include "vertex_fit/cpu.h"
+
+namespace py = pybind11;
+
+void register_extrapolate(py::module_ &module);
+void register_vertex_fit(py::module_ &module);
+
+extern "C" {
+int engine_vertex_fit(const EngineVertexInputs *in, const EngineVertexOutputs *out, int double_precision, int) {
+    return engine_vertex_fit_cuda(in, out, double_precision, nullptr) != nullptr;
+}
+int engine_vertex_fit_backward(const EngineVertexInputs *in, const EngineVertexOutputs *solution, const EngineVertexCotangents *cotangents,
+                               const EngineVertexGradients *out, int double_precision, int) {
+    return engine_vertex_fit_backward_cuda(in, solution, cotangents, out, double_precision, nullptr) != nullptr;
+}
+int engine_vertex_fit_level(int) { return 0; }
+void engine_extrapolate(const EngineExtrapolateInputs *in, void *out, int double_precision) {
+    engine_extrapolate_cuda(in, out, double_precision, nullptr);
+}
+void engine_extrapolate_backward(const EngineExtrapolateInputs *in, const void *cotangent, void *tracks, void *points, int double_precision) {
+    engine_extrapolate_backward_cuda(in, cotangent, tracks, points, double_precision, nullptr);
+}
+}
+
+PYBIND11_MODULE(cuda_on_host, module) {
+    register_extrapolate(module);
+    register_vertex_fit(module);
+}
