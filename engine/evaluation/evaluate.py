@@ -32,12 +32,14 @@ class Evaluation:
         metrics, report: the files.
         figures: PNG of each figure, by name; the PDF is beside it.
         headlines: the numbers for the first page, by name (`roc.auc_signal_against_qcd`).
+        reused: whether the predictions were those of an earlier evaluation.
     """
 
     metrics: Path
     report: Path
     figures: Mapping[str, Path]
     headlines: Mapping[str, Headline]
+    reused: bool = False
 
     @property
     def values(self) -> dict[str, float]:

@@ -31,6 +31,7 @@ class ReportFacts:
         nodes: lines of the table of nodes: name, source, layers, output, trainable, fixed.
         spec: the resolved spec as YAML.
         content: hash of the prepared data.
+        picture: the graph as an SVG; empty where there is none.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ReportFacts:
     nodes: Sequence[tuple[str, str, str, str, int, int]] = ()
     spec: str = ""
     content: str = ""
+    picture: str = ""
 
 
 def collect_facts(experiment: Experiment, plan: Plan, dataset: PreparedDataset, run: RunDirectory) -> ReportFacts:

@@ -31,6 +31,8 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 0; } figure.wide { grid-column: 1 / -1; }
 figure img { width: 100%; background: #ffffff; border: 1px solid var(--line); border-radius: 6px; }
 figcaption { color: var(--faint); font-size: 13px; margin-top: 4px; }
+.drawing { background: #ffffff; border: 1px solid var(--line); border-radius: 6px; padding: 8px; }
+.drawing svg { max-width: 100%; height: auto; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--accent); }
 pre { background: var(--shade); padding: 14px; border-radius: 6px; overflow-x: auto;
   font: 13px/1.45 ui-monospace, monospace; }
@@ -99,6 +101,12 @@ def figure(name: str, caption: str, png: Path) -> str:
     image = f'<img alt="{escape(name)}" width="{width}" height="{height}" style="height:auto" '
     image += f'src="data:image/png;base64,{base64.b64encode(data).decode()}" />'
     return f"<figure{wide}>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def inline_svg(svg: str) -> str:
+    """A drawing as part of the page: without the head of a file of its own, on paper that is white in any theme."""
+    body = svg[svg.index("<svg") :].replace(' xmlns="http://www.w3.org/2000/svg"', "")
+    return f'<div class="scroll drawing">{body}</div>'
 
 
 def page(title: str, body: str) -> str:

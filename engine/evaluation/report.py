@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.evaluation.facts import SPLITS, ReportFacts
 from engine.evaluation.history import History
-from engine.evaluation.html import details, escape, figure, page, paragraph, preformatted, section, table
+from engine.evaluation.html import details, escape, figure, inline_svg, page, paragraph, preformatted, section, table
 from engine.evaluation.metrics.catalogue import METRICS
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.numbers import plain, with_error
@@ -135,7 +135,8 @@ def _network(facts: ReportFacts) -> str:
         return ""
     totals = ("all", "", "", "", sum(node[4] for node in facts.nodes), sum(node[5] for node in facts.nodes))
     head = ["Node", "From", "Layers", "Output", "Trained", "Fixed"]
-    return table(head, [*facts.nodes, totals], bold_last=True)
+    drawn = inline_svg(facts.picture) if facts.picture else ""
+    return drawn + table(head, [*facts.nodes, totals], bold_last=True)
 
 
 def _metric(result: MetricResult) -> str:
@@ -143,7 +144,7 @@ def _metric(result: MetricResult) -> str:
     if result.reason is not None:
         return title + paragraph(f"No value: {result.reason}.", "note")
     options = {key: value for key, value in result.options.items() if value is not None}
-    facts = {key: value for key, value in {**result.facts, **options}.items() if key != "categories"}
+    facts = {key: value for key, value in {**result.facts, **options}.items() if key not in ("categories", "variables")}
     settings = "; ".join(
         f"{key.replace('_', ' ')}: {plain(value)}" for key, value in facts.items() if value not in ("", [], {})
     )
@@ -154,7 +155,7 @@ def _parts(parts: Sequence[Part]) -> str:
     """A line for each part with its labels and single numbers; a matrix is written out, curves are left to figures."""
     if any("matrix" in part.values for part in parts):
         return "".join(_matrix(part) for part in parts)
-    rows = [_flat(part) for part in parts]
+    rows = [_flat(part) for part in parts if part.values or part.reason]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     shown = table([key.replace("_", " ") for key in columns], [[row.get(key) for key in columns] for row in rows])
     return details(f"{len(rows)} lines", shown) if len(rows) > LONG_LEDGER else shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.errors import DataError
@@ -32,15 +33,16 @@ def evaluate_run(
     Raises:
         DataError: the prepared data cannot be read.
     """
-    predictions = predictions_of(experiment, plan, network, dataset, run, device)
-    split = experiment.evaluation.split
-    return evaluate(experiment, {split: predictions}, run, collect_facts(experiment, plan, dataset, run), plan.outputs)
+    predictions, reused = predictions_of(experiment, plan, network, dataset, run, device)
+    facts = collect_facts(experiment, plan, dataset, run)
+    found = evaluate(experiment, {experiment.evaluation.split: predictions}, run, facts, plan.outputs)
+    return replace(found, reused=reused)
 
 
 def predictions_of(
     experiment: Experiment, plan: Plan, network: Network, dataset: PreparedDataset, run: RunDirectory, device: str
-) -> Predictions:
-    """The predictions of the evaluated split: those that the run has, or new ones."""
+) -> tuple[Predictions, bool]:
+    """The predictions of the evaluated split: those that the run has (true), or new ones (false)."""
     split = experiment.evaluation.split
     path = run.predictions / f"{split}.arrow"
     outputs = evaluated_outputs(experiment, plan.outputs)
@@ -48,16 +50,17 @@ def predictions_of(
     key = predictions_key(experiment, network, dataset, outputs, targets)
     if stored_key(path) == key:
         with suppress(DataError):
-            return Predictions.load(path)
+            return Predictions.load(path), True
     batch = experiment.training.validation_batch
     trained_on = experiment.trained_on
     predictions = predict_dataset(network, dataset, split, device, outputs, batch, trained_on, targets, key)
     predictions.save(path)
-    return predictions
+    return predictions, False
 
 
 def headline_lines(evaluation: Evaluation) -> list[str]:
     """`AUC, signal against qcd: 0.9497 ± 0.0021` and the like."""
     from engine.evaluation.numbers import with_error
 
-    return [f"{line.label}: {with_error(line.value, line.error)}" for line in evaluation.headlines.values()]
+    lines = [f"{line.label}: {with_error(line.value, line.error)}" for line in evaluation.headlines.values()]
+    return ["the predictions that the run had were used again", *lines] if evaluation.reused else lines

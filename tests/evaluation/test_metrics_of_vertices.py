@@ -142,7 +142,7 @@ def test_object_and_pair_targets_are_classes_for_the_usual_metrics(rows):
     wins = chosen.choice(positive, 200_000) > chosen.choice(negative, 200_000)
     assert pairs.values["auc"] == pytest.approx(wins.mean(), abs=0.005)
     assert pairs.labels["signal"] == "same_vertex"
-    reason = run("roc", rows, of="track_weight", target="origin", signal="b").reason
+    reason = run("roc", rows, of="track_weight", target="origin", signal="b").parts[0].reason
     assert reason == "output track_weight has no value for class b; its values are 0"
 
 

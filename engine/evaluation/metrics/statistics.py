@@ -62,7 +62,8 @@ def kolmogorov_probability(distance: float, count: float) -> float:
 def ratio_of_sums(numerators: Array, denominators: Array, weights: Array) -> tuple[float | None, float | None]:
     """Sum over sum, of things that come in rows, and its error: the things of one row need not be independent.
 
-    The linear approximation of the error of a ratio estimator: sum w^2 (a - r b)^2 / (sum w b)^2.
+    The linear approximation of the error of a ratio estimator: sum w^2 (a - r b)^2 / (sum w b)^2, times n / (n - 1)
+    for n rows with b > 0. Where all of them agree that is no error; then half of the Wilson interval of n tries is.
 
     Args:
         numerators, denominators: of each row, shape (n,).
@@ -75,7 +76,12 @@ def ratio_of_sums(numerators: Array, denominators: Array, weights: Array) -> tup
     if total <= 0:
         return None, None
     ratio = float((weights * numerators).sum()) / total
-    return ratio, math.sqrt(float(np.square(weights * (numerators - ratio * denominators)).sum())) / total
+    rows = int((denominators > 0).sum())
+    variance = float(np.square(weights * (numerators - ratio * denominators)).sum()) / total**2
+    if rows < 2 or variance < 1e-12 * ratio**2 or ratio <= 0:
+        low, high = wilson_interval(ratio, rows)
+        return ratio, (high - low) / 2
+    return ratio, math.sqrt(variance * rows / (rows - 1))
 
 
 def weighted_quantiles(values: Array, weights: Array, at: Sequence[float]) -> list[float]:

@@ -76,16 +76,16 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
 def _profile(
     context: PlotContext, name: str, result: MetricResult, look: Mapping[str, Any], parts: Sequence[Part]
 ) -> Drawing:
-    parts = [part for part in parts if np.isfinite(part.curves["mean"]).any()]
-    if not parts:
+    known = [(index, part) for index, part in enumerate(parts) if np.isfinite(part.curves["mean"]).any()]
+    if not known:
         return empty_drawing(name, "there are no distances in the bins")
     edges = edges_of(parts[0])
     figure = new_figure()
     axes = figure.subplots()
     top = 0.0
-    for index, part in enumerate(parts):
+    for place, (index, part) in enumerate(known):
         mean, error = part.curves["mean"], part.curves["mean_error"]
-        shift = 0.0 if len(parts) == 1 else 0.3 * (index / (len(parts) - 1) - 0.5)
+        shift = 0.0 if len(known) == 1 else 0.3 * (place / (len(known) - 1) - 0.5)
         style = {"color": colour(index), "fmt": MARKERS[index % len(MARKERS)], "label": str(part.labels["class"])}
         points(axes, edges, mean, error, shift=shift, log=bool(look.get("log")), **style)
         top = max(top, float(np.nanmax(mean + error, initial=0.0)))

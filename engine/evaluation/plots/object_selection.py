@@ -76,16 +76,16 @@ def _scores(context: PlotContext, name: str, result: MetricResult) -> Drawing:
 def _profile(
     context: PlotContext, name: str, result: MetricResult, look: Mapping[str, Any], parts: Sequence[Part]
 ) -> Drawing:
-    parts = [part for part in parts if np.isfinite(part.curves["efficiency"]).any()]
-    if not parts:
+    known = [(index, part) for index, part in enumerate(parts) if np.isfinite(part.curves["efficiency"]).any()]
+    if not known:
         return empty_drawing(name, "there are no objects of the right kind in the bins")
     edges = edges_of(parts[0])
     figure = new_figure(7.0, 6.8)
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.tick_params(labelbottom=False)
     for axes, key in ((upper, "efficiency"), (lower, "purity")):
-        for index, part in enumerate(parts):
-            shift = 0.0 if len(parts) == 1 else 0.3 * (index / (len(parts) - 1) - 0.5)
+        for place, (index, part) in enumerate(known):
+            shift = 0.0 if len(known) == 1 else 0.3 * (place / (len(known) - 1) - 0.5)
             style = {"color": colour(index), "fmt": MARKERS[index % len(MARKERS)], "label": str(part.labels["class"])}
             values, errors = part.curves[key], part.curves[f"{key}_error"]
             points(axes, edges, values, errors, shift=shift, log=bool(look.get("log")), **style)
