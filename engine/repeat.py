@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,7 +88,7 @@ def _each(
             raise Interrupted(message) from None
     done = [group / name for name in seeds if (group / name / "metrics.json").is_file()]
     lines += [f"{len(done)} of {len(seeds)} runs in {group} are complete", *summary_lines(done)]
-    if done and importlib.util.find_spec("engine.evaluation.repeats"):
+    if done:
         from engine.evaluation.repeats import summarise_repeats
 
         lines.append(f"report {summarise_repeats(group, done)}")

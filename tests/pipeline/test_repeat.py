@@ -69,6 +69,8 @@ def test_mean_and_spread_are_told(group: tuple[Path, str]) -> None:
     assert shown == pytest.approx(mean, abs=statistics.stdev(each["value"] for each in values))
     assert f"(2 runs, {low:.4g} to " in line
     assert "2 of 2 runs in runs/calratio/0002-repeat are complete" in output
+    assert output.rstrip().endswith("report runs/calratio/0002-repeat/report.html")
+    assert values[0]["label"] in (folder / "report.html").read_text()
 
 
 def test_a_group_is_no_run(group: tuple[Path, str], engine: Engine, workspace: Path) -> None:
@@ -91,3 +93,18 @@ def test_a_damaged_group_is_a_sentence(group: tuple[Path, str], engine: Engine, 
     result = engine("resume", "runs/calratio/broken")
     assert result.exit_code == 3
     assert "what the group notes about its runs, is damaged" in result.output
+
+
+def test_an_interrupted_group_is_resumed_as_a_whole(
+    group: tuple[Path, str], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import repeat
+    from engine.errors import Interrupted
+
+    def stopped(*_: object, **__: object) -> object:
+        raise Interrupted("stopped at step 3")
+
+    monkeypatch.setattr(repeat, "stages", stopped)
+    result = engine("resume", "runs/calratio/0002-repeat", "--device", "cpu")
+    assert result.exit_code == 130
+    assert "`engine resume runs/calratio/0002-repeat` continues with all runs of the group" in result.output
