@@ -99,6 +99,24 @@ def validate(specs: tuple[Path, ...], overrides: tuple[str, ...], schema_only: b
 
 
 @main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@OVERRIDES
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=None, help="Draw the graph into this SVG file."
+)
+@click.option("--deep", is_flag=True, help="Also list what the blocks that are written in YAML consist of.")
+def inspect(model: Path, overrides: tuple[str, ...], output: Path | None, deep: bool) -> None:
+    """List the layers of MODEL, a spec, a run or an ONNX file, with shapes and parameters, and draw its graph."""
+    from engine import inspection
+
+    table, picture = inspection.inspect(model, overrides, deep)
+    click.echo(table)
+    if output is not None:
+        write_text(output, picture)
+        click.echo(f"{output} written")
+
+
+@main.command()
 @SPEC
 @OVERRIDES
 @PREPARED

@@ -88,11 +88,12 @@ class VertexFit(nn.Module):
         position = None if prior is None else prior.position.unsqueeze(1).expand(*axes, 3)
         inverse = None if prior is None else prior.information.unsqueeze(1).expand(*axes, 3, 3)
         start = None if seed is None else seed.unsqueeze(1).expand(*axes, 3)
+        steps = EXPORTED_ITERATIONS if is_tracing() else fitting.EXPORTED_ITERATIONS  # type: ignore[no-untyped-call]
         problem = Problem(
             tracks, errors, weights, mask, None, position, inverse, start, self.ndive, self.sandwich, self.tolerance,
             self.max_iterations, 1,
         )  # fmt: skip
-        return fitting.unrolled(problem, EXPORTED_ITERATIONS if is_tracing() else fitting.EXPORTED_ITERATIONS)
+        return fitting.unrolled(problem, steps)
 
     def results(self, solution: Solution, mask: Tensor | None) -> Values:
         """The outputs in float32."""
