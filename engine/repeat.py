@@ -97,13 +97,17 @@ def _each(
 
 def summary_lines(runs: Sequence[Path]) -> list[str]:
     """A line for each headline metric of the runs: its mean, its standard deviation from run to run, its range."""
-    found: dict[str, list[float]] = {}
+    found: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         headlines = read_json(run / "metrics.json", "the metrics of a run", ["headlines"])["headlines"]
-        for line in headlines.values():
+        for name, line in headlines.items():
             if line["value"] is not None:
-                found.setdefault(line["label"], []).append(float(line["value"]))
-    return [f"{label}: {_spread(values)}" for label, values in found.items()]
+                found.setdefault((line["label"], name.partition(".")[0]), []).append(float(line["value"]))
+    labels = [label for label, _ in found]
+    return [
+        f"{label if labels.count(label) == 1 else f'{label} ({metric})'}: {_spread(values)}"
+        for (label, metric), values in found.items()
+    ]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from engine.errors import TrainingError
+from engine.graph.types import plural
 from engine.progress import Progress
 from engine.training import checkpoint
 from engine.training.board import TensorBoard
@@ -66,7 +67,7 @@ class TrainingSummary:
         parts = [f"{name} {epochs}{early[stopped]}" for name, epochs, stopped in self.phases if name]
         phases = f": {'; '.join(parts)}" if parts else early[self.stopped_early]
         rate = f"{self.steps} iterations in {self.seconds:.0f} s"
-        return f"trained {self.epochs} epochs{phases} ({rate}); best epoch {self.best_epoch:g}"
+        return f"trained {plural(self.epochs, 'epoch')}{phases} ({rate}); best epoch {self.best_epoch:g}"
 
 
 def train(
@@ -136,7 +137,10 @@ def begin(session: Session, loop: Loop, loads: Sequence[Kept]) -> None:
             loop.progress.say(load_nodes(loop.network, kept))
     if training.name:
         frozen = f", {', '.join(training.freeze)} frozen" if training.freeze else ""
-        sentence = f"phase {training.name}: {training.epochs} epochs of {loop.steps_per_epoch} steps{frozen}"
+        length = f"{plural(training.epochs, 'epoch')} of {plural(loop.steps_per_epoch, 'step')}"
+        sentence = (
+            f"phase {training.name}: {length}{frozen}" if training.epochs else f"phase {training.name}: no epochs"
+        )
         loop.progress.say(sentence)
         if training.epochs:
             loop.board.phase(sentence, loop.position.step)

@@ -225,7 +225,7 @@ def test_tensorboard_tells_the_phases(phased: tuple[Any, Any, str]) -> None:
     found = EventAccumulator(str(phased[1].tensorboard), size_guidance={"scalars": 0, "tensors": 0}).Reload()
     texts = [(event.step, event.tensor_proto.string_val[0].decode()) for event in found.Tensors("phase/text_summary")]
     assert [step for step, _ in texts] == [0, 26, 39]
-    assert texts[1][1] == "phase against: 1 epochs of 13 steps"
+    assert texts[1][1] == "phase against: 1 epoch of 13 steps"
     steps = [event.step for event in found.Scalars("validation/tagging")]
     assert steps == [4, 8, 13, 17, 21, 26, 39, 45, 51]
 
