@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import Mistake
+from engine.errors import Mistake, SpecError
 
 if TYPE_CHECKING:
     from engine.graph.planned import Plan
@@ -67,6 +67,19 @@ def validate(path: Path, overrides: Sequence[str], schema_only: bool, data: bool
     Raises:
         SpecError: every mistake, in the order of the file.
     """
+    from engine.spec.load import missing_in_part
+
+    try:
+        return _validated(path, overrides, schema_only, data)
+    except SpecError:
+        if missing := missing_in_part(path, overrides):
+            keys = ", ".join(f"`{key}`" for key in missing)
+            return f"{path}: a part for specs to include, no mistake; an experiment needs {keys} too"
+        raise
+
+
+def _validated(path: Path, overrides: Sequence[str], schema_only: bool, data: bool) -> str:
+    """The same for a file that is an experiment."""
     if schema_only:
         from engine.spec.load import load_document
 

@@ -11,10 +11,12 @@ from engine.spec.document import Document
 from engine.spec.includes import read, read_text
 from engine.spec.nodes import Node
 from engine.spec.overrides import apply
-from engine.spec.schema import check
+from engine.spec.schema import check, check_part
 
 if TYPE_CHECKING:
     from engine.spec.experiment import Experiment
+
+SECTIONS = ("data", "model", "training")
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -37,6 +39,25 @@ def load_document(path: Path | str, overrides: Sequence[str] = ()) -> Document:
         SpecError: it cannot be read, or the schema finds mistakes.
     """
     return _document(read(Path(path)), str(path), overrides)
+
+
+def missing_in_part(path: Path | str, overrides: Sequence[str] = ()) -> list[str]:
+    """The keys that a spec which includes this file has to add: none where the file is an experiment itself.
+
+    A file without a name and without one of the sections is taken for a part, such as a library of blocks.
+
+    Raises:
+        SpecError: it cannot be read, or the schema finds mistakes in what it has.
+    """
+    root, notes = aliases.rename(apply(read(Path(path)), overrides))
+    document = Document.from_tree(root, str(path), notes)
+    missing = [key for key in SECTIONS if key not in document.value]
+    if "name" in document.value or not missing:
+        return []
+    mistakes = check_part(document.value)
+    if mistakes:
+        raise document.error(mistakes)
+    return ["name", *missing]
 
 
 def load_text(

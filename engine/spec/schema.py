@@ -57,6 +57,18 @@ def check(value: Any) -> list[Mistake]:
     return [mistake for error in _validator().iter_errors(value) for mistake in mistakes(error)]
 
 
+def check_part(value: Any) -> list[Mistake]:
+    """What the schemas find wrong with a file that specs include: as `check`, but sections need not be complete."""
+    from engine.spec.messages import mistakes
+
+    errors = (
+        error
+        for error in _validator().iter_errors(value)
+        if error.validator != "required" or len(error.absolute_path) > 1
+    )
+    return [mistake for error in errors for mistake in mistakes(error)]
+
+
 @cache
 def _validator() -> Any:
     """The validator of a whole spec. The schemas themselves are checked by a test, not at each start.

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from engine.errors import SpecError
 from engine.spec.bundle import bundle_schema
 from engine.spec.document import Document
 from engine.spec.includes import read
-from engine.spec.load import load_experiment, load_text
+from engine.spec.load import load_experiment, load_text, missing_in_part
 from engine.spec.schema import schemas
 
 SPECS = Path(__file__).resolve().parent.parent.parent / "specs"
@@ -21,7 +22,7 @@ EXPERIMENTS = sorted({*SPECS.rglob("*.yaml")} - {*SPECS.glob("blocks/**/*.yaml")
 BLOCKS = sorted((SPECS / "blocks").rglob("*.yaml"))
 PARTS = sorted((SPECS / "parts").glob("*.yaml"))  # data sections
 PIECES = sorted((SPECS / "parts").glob("*/*.yaml"))  # whatever several specs share beside their data
-FEWEST = 1
+FEWEST = 25
 
 
 def plain(path: Path) -> Any:
@@ -70,6 +71,21 @@ training:
   updates: [{{minimize: y, optimizer: {{adam: {{lr: 1e-3}}}}}}]
 """
     assert load_text(text, beside=tmp_path).data.inputs[name].features
+
+
+@pytest.mark.parametrize("path", [*BLOCKS, *PARTS, *PIECES], ids=lambda path: path.stem)
+def test_a_file_to_include_is_no_incomplete_experiment(path: Path) -> None:
+    assert {"name", "model"} & set(missing_in_part(path))
+
+
+def test_what_is_wrong_in_a_file_to_include_is_told(tmp_path: Path) -> None:
+    part = tmp_path / "mine.yaml"
+    part.write_text("blocks: {twice: {graph: {output: {from: input, layers: [dense: {unit: 2}]}}}}\ntraining: {epoch: 3}\n")
+    with pytest.raises(SpecError) as caught:
+        missing_in_part(part)
+    sentences = [problem.message for problem in caught.value.problems]
+    assert any("`epoch`" in sentence for sentence in sentences)
+    assert not any("needs the key" in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize("path", [*EXPERIMENTS, *BLOCKS, *PARTS, *PIECES], ids=lambda path: path.stem)
