@@ -8,6 +8,7 @@ ENGINE_CUDA_ARCHS="80;90" adds the CUDA kernels where nvcc is found.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,13 @@ COMPILE = [
     "-fno-trapping-math",
     "-Wno-psabi",
 ]
+# A file that bears the name of an instruction set is compiled for it, and only called where the processor has it. Its
+# types must be defined under those instructions: an attribute of functions is not enough, packs then go by memory.
+OF_FILE = {
+    "vertex_fit/cpu.cpp": ["-O1"],  # the baseline calls the library for every fused multiply-add
+    "vertex_fit/cpu_v3.cpp": ["-O2", "-march=x86-64-v3"],
+    "vertex_fit/cpu_v4.cpp": ["-O2", "-march=x86-64-v4"],
+}
 DEFAULT_ARCHS = "80;90"
 
 
@@ -82,14 +90,20 @@ def cuda_archs() -> list[str]:
     return sorted(named.replace(",", ";").strip(";").split(";"), key=int)
 
 
+def flags_of(source: str) -> list[str]:
+    """What a file of C++ is compiled with beyond the others; instruction sets only for their kind of processor."""
+    own = next((flags for name, flags in OF_FILE.items() if source.endswith(name)), [])
+    return [flag for flag in own if not flag.startswith("-march") or platform.machine() in ("x86_64", "AMD64")]
+
+
 def native_extension() -> Extension:
-    """One module of all kernels/*/cpu.cpp and bindings.cpp; a new folder with these two files joins by itself."""
+    """One module of all kernels/*/cpu*.cpp and bindings.cpp; a new folder with these files joins by itself."""
     import pybind11
 
     registered = [Path(name).parent.name for name in sources("*/bindings.cpp")]
     return Extension(
         "engine_kernels._native",
-        sources=["kernels/bindings.cpp", *sources("*/bindings.cpp"), *sources("*/cpu.cpp")],
+        sources=[*sources("*/cpu*.cpp"), "kernels/bindings.cpp", *sources("*/bindings.cpp")],
         depends=sources("**/*.h") + sources("**/*.cu"),
         include_dirs=["kernels", pybind11.get_include()],
         define_macros=[("ENGINE_KERNELS(X)", " ".join(f"X({name})" for name in registered))],
@@ -109,6 +123,14 @@ class BuildNative(build_ext):
             self.add_cuda(ext, home)
         from pybind11.setup_helpers import ParallelCompile
 
+        compile_one = self.compiler._compile
+
+        def compile_file(
+            target: str, source: str, suffix: str, options: list[str], extra: list[str], *rest: object
+        ) -> None:
+            compile_one(target, source, suffix, options, extra + flags_of(source), *rest)
+
+        self.compiler._compile = compile_file
         try:
             with ParallelCompile(default=os.cpu_count() or 1):
                 super().build_extension(ext)

@@ -1,6 +1,8 @@
 // What every native kernel shares: dispatch by processor features, inlining, restricted pointers.
 #pragma once
 
+#include <cstddef>  // tells which C library this is
+
 // One binary serves every x86-64 processor: the loader picks the widest clone that the processor's *features* allow (a test of the model's
 // name picks SSE2 on processors that it does not know). Functions called from a clone must be inlined into it, or they stay baseline code.
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && !defined(ENGINE_NO_CLONES)

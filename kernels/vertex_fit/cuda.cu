@@ -21,7 +21,8 @@ template <class T, class C, bool Approximate> struct Tracks {
     Frame<T> frame;
     int current = -1;
     bool valid = false;
-    T parameters[5], w = 0;
+    Helix<T> helix;
+    T phi, theta, w = 0;  // the angles as measured
     C cov;
 
     __device__ void load(int i) {
@@ -30,7 +31,8 @@ template <class T, class C, bool Approximate> struct Tracks {
         int64_t row = first + i;
         valid = !in.mask || in.mask[row];
         w = 0;
-        for (int k = 0; k < 5; ++k) parameters[k] = T(k == 3 ? 1.5 : 0);
+        helix = {T(0), T(0), T(0), T(1), T(0), T(0)};
+        phi = theta = 0;
         for (int k = 0; k < C::size; ++k) cov.v[k] = T(C::size == 5 || k == 0 || k == 5 || k == 9 || k == 12 || k == 14);
         if (!valid) return;
         const T *q = static_cast<const T*>(in.tracks) + row * 5, *v = static_cast<const T*>(in.covariance) + row * (C::size == 5 ? 5 : 25);
@@ -42,15 +44,17 @@ template <class T, class C, bool Approximate> struct Tracks {
         }
         if (C::size == 15)
             for (int k = 0; k < 25; ++k) valid = valid && sound(v[k]);
-        valid = valid && absolute(sin(q[3])) > T(1e-5);
+        T sine, cosine;
+        sine_cosine(q[3], sine, cosine);
+        valid = valid && absolute(sine) > T(1e-5);
         if (!valid) return;
-        for (int k = 0; k < 5; ++k) parameters[k] = q[k];
-        parameters[1] -= frame.z;
-        parameters[2] -= frame.phi;
+        phi = q[2], theta = q[3];
+        helix = {q[0], q[1] - frame.z, T(0), T(1), cosine / sine, q[4]};
+        sine_cosine(phi - frame.phi, helix.s, helix.c);
         for (int k = 0; k < C::size; ++k) cov.v[k] = C::size == 5 ? v[k] : (v[upper[k]] + v[lower[k]]) * T(0.5);
         w = weight;
     }
-    __device__ const T* q(int i) { load(i); return parameters; }
+    __device__ const Helix<T>& q(int i) { load(i); return helix; }
     __device__ const C& covariance(int i) { load(i); return cov; }
     __device__ T weight(int i) { load(i); return w; }
     __device__ Momentum<T> momentum(int i) const { const T* p = momenta + (first_weight + i) * 3; return {p[0], p[1], p[2]}; }
@@ -58,22 +62,25 @@ template <class T, class C, bool Approximate> struct Tracks {
         T* target = momenta + (first_weight + i) * 3;
         target[0] = p.phi, target[1] = p.theta, target[2] = p.rho;
     }
-    template <bool> __device__ void keep(int, const Linear<T>&) {}
-    __device__ Linear<T> linear(int i, const Vector<T>& v, const Momentum<T>& p) { load(i); return linearise<Approximate>(parameters, cov, v, p, frame.t); }
+    __device__ void keep_motion(int, const Motion<T>&) {}
+    template <bool> __device__ Motion<T> motion(int i, const Vector<T>& v, const Momentum<T>& p) {
+        load(i);
+        const auto f = linearise<Approximate>(helix, cov, v, p, frame.t);
+        Vector<T> unused;
+        return engine::motion<Approximate>(f, Weighed<T>(f), p, false, unused);
+    }
 
     // The frame of the heaviest track; returns its weight.
     __device__ T choose(int n) {
-        T best = -1, phi = 0, t = 0, z = 0;
+        T best = -1, turned = 0, t = 0, z = 0;
         frame = {T(1), T(0), T(0), T(0), T(0)};
         for (int i = 0; i < n; ++i) {
             load(i);
             if (!valid || !(w > best)) continue;
-            T sine, cosine;
-            sine_cosine(parameters[3], sine, cosine);
-            best = w, phi = parameters[2], t = cosine / sine, z = parameters[1];
+            best = w, turned = phi, t = helix.t, z = helix.z0;
         }
-        frame.phi = phi, frame.t = t, frame.z = z;
-        sine_cosine(phi, frame.s, frame.c);
+        frame.phi = turned, frame.t = t, frame.z = z;
+        sine_cosine(turned, frame.s, frame.c);
         current = -1;
         return best > 0 ? best : T(0);
     }
@@ -122,10 +129,7 @@ template <class T, class C, bool Ndive> __global__ void __launch_bounds__(thread
     const T heaviest = tracks.choose(n);
     const Prior<T> prior = prior_of<T>(in, tracks, problem);
     const Vector<T> start = point_at<T>(in.seed ? in.seed : in.prior_position, problem);
-    for (int i = 0; i < n; ++i) {
-        const T* q = tracks.q(i);
-        tracks.set_momentum(i, {q[2], q[3], q[4]});
-    }
+    for (int i = 0; i < n; ++i) tracks.set_momentum(i, {T(0), T(0), T(0)});
     const Settings settings{in.tolerance, in.max_iterations, in.sandwich != 0};
     Fit<T> result = fit<Ndive, T>(tracks, n, tracks.frame.point_in(start), tracks.frame.t, heaviest, prior, settings);
     Vector<T> point = tracks.frame.point_out(result.vertex);
@@ -138,8 +142,9 @@ template <class T, class C, bool Ndive> __global__ void __launch_bounds__(thread
     for (int i = 0; i < n; ++i) {
         tracks.load(i);
         Momentum<T> p = tracks.momentum(i);
+        p = {tracks.phi + p.phi, tracks.theta + p.theta, tracks.helix.rho + p.rho};
         const bool keep = tracks.valid && sound(p.phi) && sound(p.theta) && sound(p.rho);
-        tracks.set_momentum(i, keep ? Momentum<T>{p.phi + tracks.frame.phi, p.theta, p.rho} : Momentum<T>{T(0), T(0), T(0)});
+        tracks.set_momentum(i, keep ? p : Momentum<T>{T(0), T(0), T(0)});
     }
 }
 
@@ -155,9 +160,9 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     const Prior<T> prior = prior_of<T>(in, tracks, problem);
     const Vector<T> v = tracks.frame.point_in(point_at<T>(solution.vertex, problem));
     auto linear = [&](int i) {
-        const T* q = tracks.q(i);
+        const Helix<T>& q = tracks.q(i);
         Momentum<T> p = tracks.momentum(i);
-        p = tracks.valid ? Momentum<T>{p.phi - tracks.frame.phi, p.theta, p.rho} : Momentum<T>{T(0), T(1.5), T(0)};
+        p = tracks.valid ? Momentum<T>{p.phi - tracks.phi, p.theta - tracks.theta, p.rho - q.rho} : Momentum<T>{T(0), T(0), T(0)};
         return linearise<false>(q, tracks.cov, v, p, tracks.frame.t);
     };
     auto momentum_cotangent = [&](int i) {
@@ -174,7 +179,8 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     if (ct.covariance) {
         Symmetric<T> m = exact, spread = exact;
         for (int i = 0; i < n; ++i) {
-            Symmetric<T> part = information(linear(i));
+            const auto f = linear(i);
+            Symmetric<T> part = Weighed<T>(f).information(f);
             accumulate(m, tracks.w, part);
             accumulate(spread, tracks.w * tracks.w, part);
         }
@@ -183,7 +189,7 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     }
     Vector<T> rhs = ct.vertex;
     for (int i = 0; i < n; ++i) {
-        Linear<T> f = linear(i);
+        const auto f = linear(i);
         Response<T> r;
         respond<Ndive>(r, f, tracks.cov, tracks.w, momentum_cotangent(i), ct, exact, rhs);
     }
@@ -192,19 +198,19 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     bool fine = solution.status[problem] < singular && sound(lambda) && sound(ct.gamma_m) && sound(ct.gamma_s);
     for (int pass = 0; pass < 2 && fine; ++pass) {  // first look whether all is finite, then write
         for (int i = 0; i < n; ++i) {
-            Linear<T> f = linear(i);
+            const auto f = linear(i);
             Response<T> r;
-            Gradient<T> g;
             Symmetric<T> unused_matrix;
             Vector<T> unused;
             if (!tracks.valid) continue;
-            respond<Ndive>(r, f, tracks.cov, tracks.w, momentum_cotangent(i), ct, unused_matrix, unused);
-            adjoint<Ndive>(g, r, lambda, ct, whole);
+            const T weight = respond<Ndive>(r, f, tracks.cov, tracks.w, momentum_cotangent(i), ct, unused_matrix, unused).gradient(lambda, ct.chi2);
+            Gradient<T> g{};
+            if (whole) g = adjoint(r, lambda, ct);
             if (pass == 0) {
-                fine = fine && sound(probe(g, r, whole, ct.covariance));
+                fine = fine && sound(weight) && (!whole || sound(probe(g, r, ct.covariance)));
                 continue;
             }
-            if (out.weights) static_cast<T*>(out.weights)[tracks.first_weight + i] = g.weight;
+            if (out.weights) static_cast<T*>(out.weights)[tracks.first_weight + i] = weight;
             for (int k = 0; out.tracks && k < 5; ++k) static_cast<T*>(out.tracks)[(first + i) * 5 + k] += g.q[k];
             if (!out.covariance) continue;
             const T n1[5] = {T(1), T(0), -r.k11, T(0), -r.k13}, n2[5] = {T(0), T(1), -r.k21, -r.k22, -r.k23};

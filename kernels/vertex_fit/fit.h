@@ -1,5 +1,5 @@
 // The iteration of the vertex fit, for any lane type. `Tracks` hands out the tracks of a problem: q(i), covariance(i), weight(i),
-// momentum(i), and the linearisation of the last pass, which the C++ kernel keeps and the CUDA kernel computes again.
+// momentum(i), and the motion found by the last pass, which the C++ kernel keeps and the CUDA kernel computes again.
 #pragma once
 
 #include "mathematics.h"
@@ -54,11 +54,20 @@ template <class T, class Tracks> ENGINE_INLINE T plain_chi2(Tracks& tracks, int 
     T sum{};
     for (int i = 0; i < n; ++i) {
         const auto& cov = tracks.covariance(i);
-        Linear<T> f = linearise<true>(tracks.q(i), cov, v, tracks.momentum(i), reference_t);
-        sum += tracks.weight(i) * (f.e1 * f.e1 / cov.v[0] + f.e2 * f.e2 / cov.v[1] + f.e3 * f.e3 / cov.v[2] + f.e4 * f.e4 / cov.v[3] +
+        const auto f = linearise<true>(tracks.q(i), cov, v, tracks.momentum(i), reference_t);
+        sum += tracks.weight(i) * T(f.e1 * f.e1 / cov.v[0] + f.e2 * f.e2 / cov.v[1] + f.e3 * f.e3 / cov.v[2] + f.e4 * f.e4 / cov.v[3] +
                                    f.e5 * f.e5 / cov.v[4]);
     }
     return sum;
+}
+
+// The momentum of track i after the last step, where it moves.
+template <bool Approximate, class T, class Tracks>
+ENGINE_INLINE Momentum<T> follow(Tracks& tracks, int i, const Vector<T>& previous, const Vector<T>& step, mask_t<T> moving) {
+    Momentum<T> p = tracks.momentum(i), next = tracks.template motion<Approximate>(i, previous, p).after(step);
+    p = {select<T>(moving, next.phi, p.phi), select<T>(moving, next.theta, p.theta), select<T>(moving, next.rho, p.rho)};
+    tracks.set_momentum(i, p);
+    return p;
 }
 
 template <bool Approximate, class T, class Tracks>
@@ -80,33 +89,26 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
     for (int iteration = 0; iteration < settings.max_iterations; ++iteration) {
         Symmetric<T> m = prior.given ? prior.information : Symmetric<T>{}, spread = m;
         Vector<T> b = prior.given ? prior.pull(v, reference_t) : Vector<T>{};
+        const mask_t<T> near_solution = iteration > 0 ? last < close : none;
         T chi2 = prior.given ? dot(prior.distance(v, reference_t), b) : zero, straight{};
         for (int i = 0; i < n; ++i) {
-            const T* q = tracks.q(i);
-            const auto& cov = tracks.covariance(i);
-            Momentum<T> p = tracks.momentum(i);
-            if (iteration > 0) {
-                Momentum<T> next = moved<Approximate>(tracks.linear(i, previous, p), q, step, p);
-                p = {select<T>(moving, next.phi, p.phi), select<T>(moving, next.theta, p.theta), select<T>(moving, next.rho, p.rho)};
-                tracks.set_momentum(i, p);
-            }
-            Linear<T> f = linearise<Approximate>(q, cov, v, p, reference_t);
-            T w = tracks.weight(i), l1, l2;
-            Symmetric<T> part = information(f);
-            f.multipliers(f.y1, f.y2, l1, l2);
+            Momentum<T> p = iteration > 0 ? follow<Approximate>(tracks, i, previous, step, moving) : tracks.momentum(i);
+            const auto f = linearise<Approximate>(tracks.q(i), tracks.covariance(i), v, p, reference_t);
+            Weighed<T> weighed(f);
+            T w = tracks.weight(i);
+            Symmetric<T> part = weighed.information(f);
             accumulate(m, w, part);
-            accumulate(spread, w * w, part);
-            Vector<T> down{f.d11 * l1 + f.d21 * l2, f.d12 * l1 + f.d22 * l2, l2};
-            if (!Approximate && iteration > 0) turning(f, l1, l2, last < close, down);
+            accumulate(spread, T(w * w), part);
+            Vector<T> down = weighed.force(f);
+            tracks.keep_motion(i, motion<Approximate>(f, weighed, p, near_solution, down));
             b.x += w * down.x;
             b.y += w * down.y;
             b.z += w * down.z;
-            chi2 += w * (f.y1 * l1 + f.y2 * l2);
+            chi2 += w * (f.y1 * weighed.l1 + f.y2 * weighed.l2);
             if (iteration == 0) {
                 T tilt = reference_t - f.t * f.c;
                 straight += w * (f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
             }
-            tracks.template keep<Approximate>(i, f);
         }
         Factors<T> factors(m);
         mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);
@@ -133,10 +135,7 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
         last = gain;
         if (!any(active)) break;
     }
-    for (int i = 0; i < n; ++i) {
-        Momentum<T> p = tracks.momentum(i), next = moved<Approximate>(tracks.linear(i, previous, p), tracks.q(i), step, p);
-        tracks.set_momentum(i, {select<T>(moving, next.phi, p.phi), select<T>(moving, next.theta, p.theta), select<T>(moving, next.rho, p.rho)});
-    }
+    for (int i = 0; i < n; ++i) follow<Approximate>(tracks, i, previous, step, moving);
     out.vertex = v;
     if constexpr (Approximate) out.chi2 = plain_chi2(tracks, n, v, reference_t);
     return out;

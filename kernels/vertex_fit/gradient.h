@@ -18,7 +18,7 @@ template <class T> struct Form {
 };
 
 // alpha1 h1'' + alpha2 h2'' at fixed (v, p').
-template <class T> ENGINE_INLINE Form<T> curvature(const Linear<T>& f, T alpha1, T alpha2) {
+template <class T, class L> ENGINE_INLINE Form<T> curvature(const L& f, T alpha1, T alpha2) {
     T k1 = alpha1 * f.ik, k2 = -alpha2 * f.t, v = alpha2 * f.u, rq = f.rho * f.Q;
     T A = (f.Q * f.Q + f.G2 * f.R) * f.ik, B = (rq + rq) * f.ik, C = f.rho * f.G2 * f.ik;
     T E = (B - C * rq) * f.ik, N = (B * f.R - C * f.Q) * f.ik;
@@ -39,7 +39,7 @@ template <class T> ENGINE_INLINE Form<T> curvature(const Linear<T>& f, T alpha1,
     return h;
 }
 
-template <class T> ENGINE_INLINE void subtract_turning(Form<T>& h, const Linear<T>& f, T kappa) {
+template <class T, class L> ENGINE_INLINE void subtract_turning(Form<T>& h, const L& f, T kappa) {
     // phi'' = [e r + r dQ + rho m f + f (rho dR + R r)]/k with f = (rho e + n)/k, dQ = (e + R n)/k, dR = m - Q f
     T i2 = f.ik * f.ik, rq = f.rho * f.Q;
     h.ee += kappa * rq * f.rho * f.rho * i2 * f.ik;
@@ -53,14 +53,21 @@ template <class T> ENGINE_INLINE void subtract_turning(Form<T>& h, const Linear<
 
 // What a track adds to the exact problem, kept for the second pass.
 template <class T> struct Response {
-    T w, l1, l2, y1, y2, d11, d12, d21, d22, w11, w12, w22, k11, k13, k21, k22, k23;
-    T x[2][3], lv[3][2], j[3][3], excess[3], cp[3], omega11, omega12, omega22, direct_weight;
+    T w, l1, l2, d11, d12, d21, d22, w11, w12, w22, k11, k13, k21, k22, k23;
+    T x[2][3], lv[3][2], j[3][3], cp[3], omega11, omega12, omega22;
     Symmetric<T> lp, h;
 };
 
-template <class T> ENGINE_INLINE Symmetric<T> posterior(const Linear<T>& f, const Symmetric<T>& v) {
-    T a1 = f.w11 * f.x11 + f.w12 * f.x21, a2 = f.w11 * f.x12 + f.w12 * f.x22, a3 = f.w11 * f.x13 + f.w12 * f.x23;
-    T b1 = f.w12 * f.x11 + f.w22 * f.x21, b2 = f.w12 * f.x12 + f.w22 * f.x22, b3 = f.w12 * f.x13 + f.w22 * f.x23;
+// What the gradient of a track's weight needs: force lambda + chi2 of the track times its cotangent + direct.
+template <class T> struct Pull {
+    Vector<T> force;
+    T chi2, direct;
+    ENGINE_INLINE T gradient(const Vector<T>& lambda, const T& ct_chi2) const { return (dot(force, lambda) + ct_chi2 * chi2) + direct; }
+};
+
+template <class T, class L> ENGINE_INLINE Symmetric<T> posterior(const L& f, const Symmetric<T>& v) {
+    T a1 = f.x11 * f.w11 + f.x21 * f.w12, a2 = f.x12 * f.w11 + f.x22 * f.w12, a3 = f.x13 * f.w11 + f.x23 * f.w12;
+    T b1 = f.x11 * f.w12 + f.x21 * f.w22, b2 = f.x12 * f.w12 + f.x22 * f.w22, b3 = f.x13 * f.w12 + f.x23 * f.w22;
     return {v.a11 - f.x11 * a1 - f.x21 * b1, v.a12 - f.x11 * a2 - f.x21 * b2, v.a13 - f.x11 * a3 - f.x21 * b3,
             v.a22 - f.x12 * a2 - f.x22 * b2, v.a23 - f.x12 * a3 - f.x22 * b3, v.a33 - f.x13 * a3 - f.x23 * b3};
 }
@@ -107,16 +114,16 @@ template <class T> ENGINE_INLINE void differentiate_covariance(Cotangents<T>& ct
 }
 
 // Gradient of <Gamma, D^T W D> at fixed (v, p') into omega, and through D and K into cp and the returned cotangent of v.
-template <class T>
-ENGINE_INLINE Vector<T> covariance_part(Response<T>& r, const Linear<T>& f, const Symmetric<T>& part, const Cotangents<T>& ct) {
+template <class T, class L>
+ENGINE_INLINE Vector<T> covariance_part(Response<T>& r, T& direct, const L& f, const Symmetric<T>& part, const Cotangents<T>& ct) {
     const T two = constant<T>(2), w = r.w;
     Symmetric<T> gamma;
     accumulate(gamma, w, ct.gamma_m);
-    accumulate(gamma, w * w, ct.gamma_s);
+    accumulate(gamma, T(w * w), ct.gamma_s);
     auto inner = [&](const Symmetric<T>& g) {
         return g.a11 * part.a11 + g.a22 * part.a22 + g.a33 * part.a33 + two * (g.a12 * part.a12 + g.a13 * part.a13 + g.a23 * part.a23);
     };
-    r.direct_weight = inner(ct.gamma_m) + two * w * inner(ct.gamma_s);
+    direct = inner(ct.gamma_m) + two * w * inner(ct.gamma_s);
     Vector<T> d1{f.d11, f.d12, T{}}, d2{f.d21, f.d22, constant<T>(1)}, g1 = gamma * d1, g2 = gamma * d2;
     T q11 = dot(d1, g1), q12 = dot(d1, g2), q22 = dot(d2, g2);  // D Gamma D^T
     T p11 = f.w11 * q11 + f.w12 * q12, p12 = f.w11 * q12 + f.w12 * q22, p21 = f.w12 * q11 + f.w22 * q12, p22 = f.w12 * q12 + f.w22 * q22;
@@ -127,7 +134,7 @@ ENGINE_INLINE Vector<T> covariance_part(Response<T>& r, const Linear<T>& f, cons
     for (int row = 0; row < 2; ++row) {
         T wa = row ? f.w12 : f.w11, wb = row ? f.w22 : f.w12, oa = row ? r.omega12 : r.omega11, ob = row ? r.omega22 : r.omega12;
         T b1 = two * (wa * g1.x + wb * g2.x), b2 = two * (wa * g1.y + wb * g2.y);  // the cotangent of this row of D
-        T phi = -two * (oa * f.x11 + ob * f.x21), theta = -two * (oa * f.x12 + ob * f.x22), rho = -two * (oa * f.x13 + ob * f.x23);
+        T phi = two * (f.x11 * oa + f.x21 * ob), theta = two * (f.x12 * oa + f.x22 * ob), rho = two * (f.x13 * oa + f.x23 * ob);
         Form<T> h = curvature(f, constant<T>(row == 0), constant<T>(row == 1));
         T e = f.c * b1 + f.s * b2, m = f.c * b2 - f.s * b1, n = phi + f.Q * rho;
         T he = h.ee * e + h.em * m + h.en * n + h.er * rho + h.oe * theta, hm = h.em * e + h.mn * n + h.mr * rho + h.om * theta;
@@ -143,33 +150,34 @@ ENGINE_INLINE Vector<T> covariance_part(Response<T>& r, const Linear<T>& f, cons
 
 // First pass over a track: adds its part to the exact normal matrix and to the right-hand side of the adjoint problem.
 template <bool Approximate, class T, class C>
-ENGINE_INLINE void respond(Response<T>& r, const Linear<T>& f, const C& cov, T w, const Momentum<T>& ct_p, const Cotangents<T>& ct,
-                           Symmetric<T>& exact, Vector<T>& rhs) {
+ENGINE_INLINE Pull<T> respond(Response<T>& r, const Linear<T, typename C::Corner>& f, const C& cov, const T& w, const Momentum<T>& ct_p, const Cotangents<T>& ct,
+                              Symmetric<T>& exact, Vector<T>& rhs) {
+    const Weighed<T> weighed(f);
     r.w = w;
-    r.y1 = f.y1, r.y2 = f.y2;
     r.d11 = f.d11, r.d12 = f.d12, r.d21 = f.d21, r.d22 = f.d22;
     r.w11 = f.w11, r.w12 = f.w12, r.w22 = f.w22;
     r.k11 = f.k11, r.k13 = f.k13, r.k21 = f.k21, r.k22 = f.k22, r.k23 = f.k23;
-    T x[2][3] = {{f.x11, f.x12, f.x13}, {f.x21, f.x22, f.x23}};
+    T excess[3];
     Form<T> h;
     if constexpr (Approximate) {  // p is not at its minimum: the multipliers are those of the residuals themselves
         r.l1 = f.e1 / cov.v[0], r.l2 = f.e2 / cov.v[1];
-        r.excess[0] = f.e3 / cov.v[2] + f.k11 * r.l1 + f.k21 * r.l2;
-        r.excess[1] = f.e4 / cov.v[3] + f.k22 * r.l2;
-        r.excess[2] = f.e5 / cov.v[4] + f.k13 * r.l1 + f.k23 * r.l2;
+        excess[0] = f.e3 / cov.v[2] + f.k11 * r.l1 + f.k21 * r.l2;
+        excess[1] = f.e4 / cov.v[3] + f.k22 * r.l2;
+        excess[2] = f.e5 / cov.v[4] + f.k13 * r.l1 + f.k23 * r.l2;
         h = curvature(f, r.l1, r.l2);
-        subtract_turning(h, f, f.k * r.excess[0]);
+        subtract_turning(h, f, T(f.k * excess[0]));
     } else {
-        f.multipliers(f.y1, f.y2, r.l1, r.l2);
+        r.l1 = weighed.l1, r.l2 = weighed.l2;
         h = curvature(f, r.l1, r.l2);
     }
-    Symmetric<T> part = information(f);
+    Symmetric<T> part = weighed.information(f);
+    Pull<T> pull{{f.d11 * r.l1 + f.d21 * r.l2, f.d12 * r.l1 + f.d22 * r.l2, r.l2}, r.l1 * f.y1 + r.l2 * f.y2, T{}};
     r.cp[0] = ct_p.phi * f.ik, r.cp[1] = ct_p.theta, r.cp[2] = ct_p.rho + ct_p.phi * f.Q * f.ik;
     T turned = ct_p.phi * f.rho * f.ik;
     rhs.x += turned * f.c;
     rhs.y += turned * f.s;
     if (ct.covariance) {
-        Vector<T> along = covariance_part(r, f, part, ct);
+        Vector<T> along = covariance_part(r, pull.direct, f, part, ct);
         rhs.x += along.x;
         rhs.y += along.y;
     }
@@ -179,19 +187,20 @@ ENGINE_INLINE void respond(Response<T>& r, const Linear<T>& f, const C& cov, T w
     T lv[3][2] = {{f.c * h.en - f.s * h.mn, f.s * h.en + f.c * h.mn}, {f.c * h.oe - f.s * h.om, f.s * h.oe + f.c * h.om}, {f.c * re - f.s * rm, f.s * re + f.c * rm}};
     r.lp = {h.nn, h.on, f.Q * h.nn + h.nr, h.oo, f.Q * h.on + h.orr, f.Q * (f.Q * h.nn + h.nr + h.nr)};
     r.h = stiffened(posterior(f, block345(cov)), r.lp);
-    T wd[2][3] = {{f.w11 * f.d11 + f.w12 * f.d21, f.w11 * f.d12 + f.w12 * f.d22, f.w12}, {f.w12 * f.d11 + f.w22 * f.d21, f.w12 * f.d12 + f.w22 * f.d22, f.w22}};
+    T wd[2][3] = {{weighed.r11, weighed.r12, f.w12}, {weighed.r21, weighed.r22, f.w22}};
     T y[3][3], z[3][3];
     for (int column = 0; column < 3; ++column) {
-        for (int p = 0; p < 3; ++p) y[p][column] = x[0][p] * wd[0][column] + x[1][p] * wd[1][column];
+        const T up = wd[0][column], low = wd[1][column];
+        y[0][column] = f.x11 * up + f.x21 * low, y[1][column] = f.x12 * up + f.x22 * low, y[2][column] = f.x13 * up + f.x23 * low;  // -Y
         Vector<T> zc = r.lp * Vector<T>{y[0][column], y[1][column], y[2][column]};
-        if (column < 2) zc = {zc.x + lv[0][column], zc.y + lv[1][column], zc.z + lv[2][column]};
+        zc = column < 2 ? Vector<T>{lv[0][column] - zc.x, lv[1][column] - zc.y, lv[2][column] - zc.z} : Vector<T>{-zc.x, -zc.y, -zc.z};
         Vector<T> hz = r.h * zc;
         z[0][column] = zc.x, z[1][column] = zc.y, z[2][column] = zc.z;
-        r.j[0][column] = y[0][column] + hz.x, r.j[1][column] = y[1][column] + hz.y, r.j[2][column] = y[2][column] + hz.z;
+        r.j[0][column] = hz.x - y[0][column], r.j[1][column] = hz.y - y[1][column], r.j[2][column] = hz.z - y[2][column];
     }
     auto second = [&](int a, int b) {  // Y^T L_pv + Z^T J
         T sum = z[0][a] * r.j[0][b] + z[1][a] * r.j[1][b] + z[2][a] * r.j[2][b];
-        return b < 2 ? sum + (y[0][a] * lv[0][b] + y[1][a] * lv[1][b] + y[2][a] * lv[2][b]) : sum;
+        return b < 2 ? sum - (y[0][a] * lv[0][b] + y[1][a] * lv[1][b] + y[2][a] * lv[2][b]) : sum;
     };
     part.a11 -= vv11 + second(0, 0), part.a12 -= vv12 + second(0, 1), part.a13 -= second(2, 0) ;
     part.a22 -= vv22 + second(1, 1), part.a23 -= second(2, 1), part.a33 -= second(2, 2);
@@ -199,31 +208,30 @@ ENGINE_INLINE void respond(Response<T>& r, const Linear<T>& f, const C& cov, T w
     rhs.x += r.j[0][0] * r.cp[0] + r.j[1][0] * r.cp[1] + r.j[2][0] * r.cp[2];
     rhs.y += r.j[0][1] * r.cp[0] + r.j[1][1] * r.cp[1] + r.j[2][1] * r.cp[2];
     rhs.z += r.j[0][2] * r.cp[0] + r.j[1][2] * r.cp[1] + r.j[2][2] * r.cp[2];
-    for (int p = 0; p < 3; ++p) {
-        r.x[0][p] = x[0][p], r.x[1][p] = x[1][p];
-        r.lv[p][0] = lv[p][0], r.lv[p][1] = lv[p][1];
+    for (int p = 0; p < 3; ++p) r.lv[p][0] = lv[p][0], r.lv[p][1] = lv[p][1];
+    r.x[0][0] = f.x11, r.x[0][1] = corner<T>(f.x12), r.x[0][2] = f.x13, r.x[1][0] = f.x21, r.x[1][1] = f.x22, r.x[1][2] = f.x23;
+    if constexpr (Approximate) {
+        pull.force.x += r.j[0][0] * excess[0] + r.j[1][0] * excess[1] + r.j[2][0] * excess[2];
+        pull.force.y += r.j[0][1] * excess[0] + r.j[1][1] * excess[1] + r.j[2][1] * excess[2];
+        pull.force.z += r.j[0][2] * excess[0] + r.j[1][2] * excess[1] + r.j[2][2] * excess[2];
     }
+    return pull;
 }
 
-template <class T> struct Gradient { T q[5], l[5], u[5], weight; };  // u: the factor of l in the gradient of V
+template <class T> struct Gradient { T q[5], l[5], u[5]; };  // u: the factor of l in the gradient of V
 
-// Second pass over a track, with the adjoint state of the vertex. Without `whole` only the weight's gradient is computed.
-template <bool Approximate, class T>
-ENGINE_INLINE void adjoint(Gradient<T>& out, const Response<T>& r, const Vector<T>& lambda, const Cotangents<T>& ct, bool whole) {
+// Second pass over a track, with the adjoint state of the vertex, for the gradients of the measurement.
+template <class T> ENGINE_INLINE Gradient<T> adjoint(const Response<T>& r, const Vector<T>& lambda, const Cotangents<T>& ct) {
+    Gradient<T> out;
     T v1 = r.d11 * lambda.x + r.d12 * lambda.y, v2 = r.d21 * lambda.x + r.d22 * lambda.y + lambda.z;  // D lambda
-    out.weight = r.l1 * v1 + r.l2 * v2 + ct.chi2 * (r.l1 * r.y1 + r.l2 * r.y2);
-    if (ct.covariance) out.weight += r.direct_weight;
     T jl[3];
-    if (Approximate || whole)
-        for (int p = 0; p < 3; ++p) jl[p] = r.j[p][0] * lambda.x + r.j[p][1] * lambda.y + r.j[p][2] * lambda.z;
-    if constexpr (Approximate) out.weight += jl[0] * r.excess[0] + jl[1] * r.excess[1] + jl[2] * r.excess[2];
-    if (!whole) return;
+    for (int p = 0; p < 3; ++p) jl[p] = r.j[p][0] * lambda.x + r.j[p][1] * lambda.y + r.j[p][2] * lambda.z;
     const Vector<T> cp{r.cp[0], r.cp[1], r.cp[2]}, hc = r.h * cp;
     Vector<T> m{r.w * jl[0] + hc.x, r.w * jl[1] + hc.y, r.w * jl[2] + hc.z}, lm = r.lp * m;
     T c[3] = {lm.x, lm.y, lm.z};
     for (int p = 0; p < 3; ++p) c[p] += r.w * (r.lv[p][0] * lambda.x + r.lv[p][1] * lambda.y) + r.cp[p];
-    T s1 = r.x[0][0] * c[0] + r.x[0][1] * c[1] + r.x[0][2] * c[2] - r.w * v1, s2 = r.x[1][0] * c[0] + r.x[1][1] * c[1] + r.x[1][2] * c[2] - r.w * v2;
-    T a1 = r.w11 * s1 + r.w12 * s2, a2 = r.w12 * s1 + r.w22 * s2, wg = r.w * ct.chi2;
+    T s1 = r.x[0][0] * c[0] + r.x[0][1] * c[1] + r.x[0][2] * c[2] + r.w * v1, s2 = r.x[1][0] * c[0] + r.x[1][1] * c[1] + r.x[1][2] * c[2] + r.w * v2;
+    T a1 = -(r.w11 * s1 + r.w12 * s2), a2 = -(r.w12 * s1 + r.w22 * s2), wg = r.w * ct.chi2;
     T u[5] = {-a1, -a2, c[0] + r.k11 * a1 + r.k21 * a2, c[1] + r.k22 * a2, c[2] + r.k13 * a1 + r.k23 * a2};
     out.l[0] = r.l1, out.l[1] = r.l2;
     out.l[2] = -(r.k11 * r.l1 + r.k21 * r.l2), out.l[3] = -(r.k22 * r.l2), out.l[4] = -(r.k13 * r.l1 + r.k23 * r.l2);
@@ -231,6 +239,7 @@ ENGINE_INLINE void adjoint(Gradient<T>& out, const Response<T>& r, const Vector<
         out.u[i] = u[i] + wg * out.l[i];
         out.q[i] = out.u[i] + wg * out.l[i];
     }
+    return out;
 }
 
 // Gradients with respect to the prior's position and information, in the laboratory.
@@ -249,10 +258,11 @@ ENGINE_INLINE void prior_gradient(const Frame<T>& frame, const Prior<T>& prior, 
 }
 
 // Something that is finite if and only if the whole gradient is.
-template <class T> ENGINE_INLINE T probe(const Gradient<T>& g, const Response<T>& r, bool whole, bool with_covariance) {
-    T sum = g.weight * T{};
-    for (int k = 0; whole && k < 5; ++k) sum += (g.q[k] + g.u[k] * g.l[k] + g.u[k] * g.l[(k + 1) % 5] + g.u[k] * g.l[(k + 2) % 5]) * T{};
-    if (with_covariance) sum += (r.omega11 + r.omega12 + r.omega22) * T{};
+template <class T> ENGINE_INLINE T probe(const Gradient<T>& g, const Response<T>& r, bool with_covariance) {
+    const T zero{};
+    T sum = zero;
+    for (int k = 0; k < 5; ++k) sum += (g.q[k] + g.u[k] * g.l[k] + g.u[k] * g.l[(k + 1) % 5] + g.u[k] * g.l[(k + 2) % 5]) * zero;
+    if (with_covariance) sum += (r.omega11 + r.omega12 + r.omega22) * zero;
     return sum;
 }
 

@@ -3,6 +3,8 @@
 // A track measures q = (d0, z0, phi0, theta, rho) about the origin; at the vertex v = (x, y, z) it has p = (phi, theta, rho). With
 // Q = x cos(phi) + y sin(phi), R = y cos(phi) - x sin(phi), t = cot(theta), k = 1 - rho R the prediction is (second order in rho)
 //   h = (-R - rho Q^2/2,  z - t Q k,  phi - rho Q,  theta,  rho).
+// Angles are counted from the measured ones, p = (phi - phi0, theta - theta0, rho - rho0): these are small, so short polynomials do for
+// the sine, and nothing is lost in the residuals h345.
 // In the coordinates (v, p' = h345) the last three rows are linear: a track collapses to two residuals y with covariance
 //   C2 = N^T V N, N = [1; -K^T], K = dh12/dp', D = dh12/dv, W = C2^-1,
 // the weighted sum of D^T W D is the normal matrix M, and l = V^-1 e = N l12 with l12 = W y are the multipliers of the residuals.
@@ -89,88 +91,115 @@ template <class T> struct Frame {
     }
 };
 
+// A track at the vertex, counted from its measured direction and curvature.
 template <class T> struct Momentum { T phi, theta, rho; };
+
+// A measured track in the frame of its problem: sine and cosine of phi0, cotangent t of theta0.
+template <class T> struct Helix { T d0, z0, s, c, t, rho; };
+
+// Zero at compile time: what it multiplies is not computed.
+struct Zero {
+    template <class T> friend ENGINE_INLINE Zero operator*(Zero, const T&) { return {}; }
+    template <class T> friend ENGINE_INLINE const T& operator+(Zero, const T& b) { return b; }
+    template <class T> friend ENGINE_INLINE const T& operator-(const T& b, Zero) { return b; }
+};
+
+template <class T> ENGINE_INLINE T corner(Zero) { return T{}; }
+template <class T> ENGINE_INLINE T corner(const T& value) { return value; }
 
 // The covariance of a track, variances alone or the whole upper triangle row by row, and its projections.
 template <class T> struct Diagonal {
     static constexpr int size = 5;
+    using Corner = Zero;
     T v[5];
 };
 template <class T> struct Full {
     static constexpr int size = 15;
+    using Corner = T;
     T v[15];
 };
 
-// What is kept of a linearised track until the vertex has moved: the row of D for h1 has no z, the one for h2 has 1 there.
-template <class T> struct Kept {
-    T s, c, Q, ik, e3, y1, y2, d11, d12, d21, d22;
-    T w11, w12, w22, x11, x12, x13, x21, x22, x23;  // W and X = N^T V E, E the last three columns of 1
-    // Member by member: a block copy would pass through memory. The exact Jacobians need no first row of D, it is (s, -c).
-    template <bool Approximate> ENGINE_INLINE void copy(const Kept& f) {
-        s = f.s, c = f.c, Q = f.Q, ik = f.ik, e3 = f.e3, y1 = f.y1, y2 = f.y2, d21 = f.d21, d22 = f.d22;
-        w11 = f.w11, w12 = f.w12, w22 = f.w22, x11 = f.x11, x12 = f.x12, x13 = f.x13, x21 = f.x21, x22 = f.x22, x23 = f.x23;
-        if constexpr (Approximate) d11 = f.d11, d12 = f.d12;
-    }
-    ENGINE_INLINE void multipliers(T r1, T r2, T& l1, T& l2) const {
-        l1 = w11 * r1 + w12 * r2;
-        l2 = w12 * r1 + w22 * r2;
-    }
+// A track linearised at (v, p): G2 = rho Q^2/k, g = R + G2, a = 1 + rho G2; K12 = 0. The row of D for h1 has no z, that for h2 has 1 there.
+template <class T, class Corner> struct Linear {
+    T s, c, Q, ik, e1, e2, e3, e4, e5, y1, y2, d11, d12, d21, d22;
+    T w11, w12, w22, x11, x13, x21, x22, x23;  // W and X = -N^T V E, E the last three columns of 1
+    Corner x12;
+    T t, u, R, k, G2, g, a, rho, k11, k13, k21, k22, k23;
 };
 
-// A track linearised at (v, p): G2 = rho Q^2/k, g = R + G2, a = 1 + rho G2; K12 = 0.
-template <class T> struct Linear : Kept<T> {
-    T t, u, R, k, G2, g, a, rho, k11, k13, k21, k22, k23, e1, e2, e4, e5;
-};
-
-template <class T> ENGINE_INLINE void project(Linear<T>& f, const Diagonal<T>& cov) {
+template <class T> ENGINE_INLINE void project(Linear<T, Zero>& f, const Diagonal<T>& cov) {
     const T* v = cov.v;
-    f.x11 = -f.k11 * v[2];
-    f.x12 = T{};
-    f.x13 = -f.k13 * v[4];
-    f.x21 = -f.k21 * v[2];
-    f.x22 = -f.k22 * v[3];
-    f.x23 = -f.k23 * v[4];
-    f.w22 = v[0] - f.x11 * f.k11 - f.x13 * f.k13;
-    f.w12 = -f.x11 * f.k21 - f.x13 * f.k23;
-    f.w11 = v[1] - f.x21 * f.k21 - f.x22 * f.k22 - f.x23 * f.k23;
+    f.x11 = f.k11 * v[2];
+    f.x13 = f.k13 * v[4];
+    f.x21 = f.k21 * v[2];
+    f.x22 = f.k22 * v[3];
+    f.x23 = f.k23 * v[4];
+    f.w22 = v[0] + f.x11 * f.k11 + f.x13 * f.k13;
+    f.w12 = f.x11 * f.k21 + f.x13 * f.k23;
+    f.w11 = v[1] + f.x21 * f.k21 + f.x22 * f.k22 + f.x23 * f.k23;
 }
 
-template <class T> ENGINE_INLINE void project(Linear<T>& f, const Full<T>& cov) {
+template <class T> ENGINE_INLINE void project(Linear<T, T>& f, const Full<T>& cov) {
     const T* v = cov.v;  // 11 12 13 14 15 22 23 24 25 33 34 35 44 45 55
-    f.x11 = v[2] - f.k11 * v[9] - f.k13 * v[11];
-    f.x12 = v[3] - f.k11 * v[10] - f.k13 * v[13];
-    f.x13 = v[4] - f.k11 * v[11] - f.k13 * v[14];
-    f.x21 = v[6] - f.k21 * v[9] - f.k22 * v[10] - f.k23 * v[11];
-    f.x22 = v[7] - f.k21 * v[10] - f.k22 * v[12] - f.k23 * v[13];
-    f.x23 = v[8] - f.k21 * v[11] - f.k22 * v[13] - f.k23 * v[14];
-    f.w22 = (v[0] - f.k11 * v[2] - f.k13 * v[4]) - f.x11 * f.k11 - f.x13 * f.k13;
-    f.w12 = (v[1] - f.k11 * v[6] - f.k13 * v[8]) - f.x11 * f.k21 - f.x12 * f.k22 - f.x13 * f.k23;
-    f.w11 = (v[5] - f.k21 * v[6] - f.k22 * v[7] - f.k23 * v[8]) - f.x21 * f.k21 - f.x22 * f.k22 - f.x23 * f.k23;
+    f.x11 = f.k11 * v[9] + f.k13 * v[11] - v[2];
+    f.x12 = f.k11 * v[10] + f.k13 * v[13] - v[3];
+    f.x13 = f.k11 * v[11] + f.k13 * v[14] - v[4];
+    f.x21 = f.k21 * v[9] + f.k22 * v[10] + f.k23 * v[11] - v[6];
+    f.x22 = f.k21 * v[10] + f.k22 * v[12] + f.k23 * v[13] - v[7];
+    f.x23 = f.k21 * v[11] + f.k22 * v[13] + f.k23 * v[14] - v[8];
+    f.w22 = (v[0] - f.k11 * v[2] - f.k13 * v[4]) + f.x11 * f.k11 + f.x13 * f.k13;
+    f.w12 = (v[1] - f.k11 * v[6] - f.k13 * v[8]) + f.x11 * f.k21 + f.x12 * f.k22 + f.x13 * f.k23;
+    f.w11 = (v[5] - f.k21 * v[6] - f.k22 * v[7] - f.k23 * v[8]) + f.x21 * f.k21 + f.x22 * f.k22 + f.x23 * f.k23;
 }
 
 // The posterior covariance of p' at a fixed vertex: V345 - X^T W X, in the order of Symmetric.
 template <class T> ENGINE_INLINE Symmetric<T> block345(const Diagonal<T>& c) { return {c.v[2], T{}, T{}, c.v[3], T{}, c.v[4]}; }
 template <class T> ENGINE_INLINE Symmetric<T> block345(const Full<T>& c) { return {c.v[9], c.v[10], c.v[11], c.v[12], c.v[13], c.v[14]}; }
 
+// Sine and cosine of phi, tangent of theta: the lanes below 1/16 by short minimax polynomials, the others in full.
+template <class T> ENGINE_INLINE void small_angles(const T& phi, const T& theta, T& sine, T& cosine, T& tangent) {
+    const T one = constant<T>(1), limit = constant<T>(0.00390625);
+    auto k = [](double value) { return constant<T>(value); };
+    T z = phi * phi, y = theta * theta;
+    if constexpr (sizeof(scalar_t<T>) == 8) {
+        sine = phi + phi * z * (k(-0.16666666666666153) + z * (k(0.0083333333096819097) - z * k(0.00019839655219102107)));
+        cosine = one + z * (k(-0.5) + z * (k(0.041666666666666153) + z * (k(-0.0013888888865237263) + z * k(2.4799972668668839e-5))));
+        tangent = theta + theta * y * (k(0.33333333333331716) + y * (k(0.13333333346581837) + y * (k(0.053968084432710181) + y * k(0.021938883577929789))));
+    } else {
+        sine = phi + phi * z * (k(-0.16666666628824501) + z * k(0.0083325583205220294));
+        cosine = one + z * (k(-0.5) + z * k(0.04166395408766405));
+        tangent = theta + theta * y * (k(0.33333323023389151) + y * k(0.13354443921132426));
+    }
+    mask_t<T> far_phi = z > limit, far_theta = y > limit;
+    if (!any(far_phi | far_theta)) return;
+    T s, c;
+    sine_cosine(phi, s, c);
+    sine = select<T>(far_phi, s, sine);
+    cosine = select<T>(far_phi, c, cosine);
+    sine_cosine(theta, s, c);
+    tangent = select<T>(far_theta, s / c, tangent);
+}
+
 // Linearise a track at the point v of the frame (z from the frame's origin). Approximate: the published Jacobians.
 template <bool Approximate, class T, class C>
-ENGINE_INLINE Linear<T> linearise(const T* q, const C& cov, const Vector<T>& v, const Momentum<T>& p, T reference_t) {
-    Linear<T> f;
-    T sine, cosine, one = constant<T>(1), half = constant<T>(0.5);
-    sine_cosine(p.phi, f.s, f.c);
-    sine_cosine(p.theta, sine, cosine);
-    f.rho = p.rho;
+ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Helix<T>& q, const C& cov, const Vector<T>& v, const Momentum<T>& p, const T& reference_t) {
+    Linear<T, typename C::Corner> f;
+    T sine, cosine, tangent, one = constant<T>(1), half = constant<T>(0.5);
+    small_angles(p.phi, p.theta, sine, cosine, tangent);
+    f.s = q.s * cosine + q.c * sine;
+    f.c = q.c * cosine - q.s * sine;
+    f.rho = q.rho + p.rho;
     f.Q = v.x * f.c + v.y * f.s;
     f.R = v.y * f.c - v.x * f.s;
     f.k = one - f.rho * f.R;
-    T inverse = one / (f.k * sine);
-    f.ik = inverse * sine;
-    f.t = cosine * (inverse * f.k);
+    T bottom = one + q.t * tangent, inverse = one / T(f.k * bottom);  // cot(a + b) = (cot a - tan b)/(1 + cot a tan b)
+    f.ik = inverse * bottom;
+    f.t = (q.t - tangent) * (inverse * f.k);
     f.u = one + f.t * f.t;
-    f.G2 = f.rho * f.Q * f.Q * f.ik;
+    T rq = f.rho * f.Q;
+    f.G2 = rq * f.Q * f.ik;
     f.g = f.R + f.G2;
     f.a = one + f.rho * f.G2;
-    T rq = f.rho * f.Q;
     f.k11 = f.Q;
     f.k13 = half * f.Q * f.Q;
     if constexpr (Approximate) {
@@ -178,8 +207,8 @@ ENGINE_INLINE Linear<T> linearise(const T* q, const C& cov, const Vector<T>& v, 
         f.d11 = f.s + rq * f.c;
         f.d12 = rq * f.s - f.c;
         f.d21 = reference_t - stretch * f.c;
-        f.d22 = -stretch * f.s;
-        f.k21 = -f.t * f.R;
+        f.d22 = -(stretch * f.s);
+        f.k21 = -(f.t * f.R);
         f.k22 = f.Q * f.u;
         f.k23 = T{};
     } else {
@@ -187,62 +216,85 @@ ENGINE_INLINE Linear<T> linearise(const T* q, const C& cov, const Vector<T>& v, 
         f.d12 = -f.c;
         f.d21 = reference_t - f.t * (f.c * f.a + rq * f.s);
         f.d22 = f.t * (rq * f.c - f.s * f.a);
-        f.k21 = -f.t * f.g;
+        f.k21 = -(f.t * f.g);
         f.k22 = f.Q * f.k * f.u;
-        f.k23 = -f.t * f.Q * f.G2;
+        f.k23 = -(f.t * f.Q * f.G2);
     }
-    f.e1 = q[0] + f.R + rq * f.Q * half;
-    f.e2 = q[1] - v.z + f.t * f.Q * f.k;
-    f.e3 = (q[2] - p.phi) + rq;
-    f.e4 = q[3] - p.theta;
-    f.e5 = q[4] - f.rho;
-    f.y1 = f.e1 - f.k11 * f.e3 - f.k13 * f.e5;
-    f.y2 = f.e2 - f.k21 * f.e3 - f.k22 * f.e4 - f.k23 * f.e5;
+    f.e1 = (q.d0 + f.R) + f.rho * f.k13;
+    f.e2 = (q.z0 - v.z) + f.t * f.Q * f.k;
+    f.e3 = rq - p.phi;
+    f.e4 = -p.theta;
+    f.e5 = -p.rho;
+    f.y1 = f.e1 - f.k11 * f.e3 + f.k13 * p.rho;
+    f.y2 = f.e2 - f.k21 * f.e3 + f.k22 * p.theta + f.k23 * p.rho;
     project(f, cov);  // leaves the adjugate of C2 in w
-    T determinant = one / (f.w22 * f.w11 - f.w12 * f.w12);
+    T determinant = one / T(f.w22 * f.w11 - f.w12 * f.w12);
     f.w11 = f.w11 * determinant;
     f.w22 = f.w22 * determinant;
-    f.w12 = -f.w12 * determinant;
+    f.w12 = -(f.w12 * determinant);
     return f;
 }
 
-// What D^T l gains when the momentum moves to its best value at this vertex, to first order in that distance and without curvature: D
-// changes. Without it the vertex lags an iteration behind the momenta and takes twice as many. Only near the solution, where the
-// residuals are small; at the solution it vanishes.
-template <class T> ENGINE_INLINE void turning(const Linear<T>& f, T l1, T l2, mask_t<T> near, Vector<T>& b) {
-    T r = f.e5 - (f.x13 * l1 + f.x23 * l2), o = f.e4 - (f.x12 * l1 + f.x22 * l2), n = f.e3 - (f.x11 * l1 + f.x21 * l2);
-    T e = l1 * (n + f.Q * r) + l2 * f.u * o, m = -(l2 * f.t * n);
-    b.x += select<T>(near, f.c * e - f.s * m, T{});
-    b.y += select<T>(near, f.s * e + f.c * m, T{});
+// W D and the multipliers l = W y; the columns for z are those of W.
+template <class T> struct Weighed {
+    T r11, r12, r21, r22, l1, l2;
+    template <class L> ENGINE_INLINE explicit Weighed(const L& f) {
+        r11 = f.w11 * f.d11 + f.w12 * f.d21;
+        r12 = f.w11 * f.d12 + f.w12 * f.d22;
+        r21 = f.w12 * f.d11 + f.w22 * f.d21;
+        r22 = f.w12 * f.d12 + f.w22 * f.d22;
+        l1 = f.w11 * f.y1 + f.w12 * f.y2;
+        l2 = f.w12 * f.y1 + f.w22 * f.y2;
+    }
+    // D^T W D and D^T l.
+    template <class L> ENGINE_INLINE Symmetric<T> information(const L& f) const {
+        return {f.d11 * r11 + f.d21 * r21, f.d11 * r12 + f.d21 * r22, r21, f.d12 * r12 + f.d22 * r22, r22, f.w22};
+    }
+    template <class L> ENGINE_INLINE Vector<T> force(const L& f) const { return {f.d11 * l1 + f.d21 * l2, f.d12 * l1 + f.d22 * l2, l2}; }
+};
+
+// The best momentum at the vertex v + step is here - (phi, theta, rho) step, to first order.
+template <class T> struct Motion {
+    Momentum<T> here;
+    Vector<T> phi, theta, rho;
+    ENGINE_INLINE Momentum<T> after(const Vector<T>& step) const {
+        return {here.phi - phi.x * step.x - phi.y * step.y - phi.z * step.z, here.theta - theta.x * step.x - theta.y * step.y - theta.z * step.z,
+                here.rho - rho.x * step.x - rho.y * step.y - rho.z * step.z};
+    }
+};
+
+// `down` is D^T l. It gains what it does when the momentum moves to its best value at this vertex, to first order in that distance and
+// without curvature: D changes. Without it the vertex lags an iteration behind the momenta and takes twice as many. Only near the
+// solution, where the residuals are small; at the solution it vanishes.
+template <bool Approximate, class T, class Corner>
+ENGINE_INLINE Motion<T> motion(const Linear<T, Corner>& f, const Weighed<T>& w, const Momentum<T>& p, mask_t<T> near, Vector<T>& down) {
+    Motion<T> m;
+    m.here.rho = f.x13 * w.l1 + f.x23 * w.l2;
+    m.here.theta = f.x12 * w.l1 + f.x22 * w.l2;
+    T n = f.e3 + f.x11 * w.l1 + f.x21 * w.l2, turn = n + f.Q * (m.here.rho - p.rho);
+    m.rho = {f.x13 * w.r11 + f.x23 * w.r21, f.x13 * w.r12 + f.x23 * w.r22, f.x13 * f.w12 + f.x23 * f.w22};
+    m.theta = {f.x12 * w.r11 + f.x22 * w.r21, f.x12 * w.r12 + f.x22 * w.r22, f.x12 * f.w12 + f.x22 * f.w22};
+    m.phi = {f.x11 * w.r11 + f.x21 * w.r21 + f.Q * m.rho.x - f.rho * f.c, f.x11 * w.r12 + f.x21 * w.r22 + f.Q * m.rho.y - f.rho * f.s,
+             f.x11 * f.w12 + f.x21 * f.w22 + f.Q * m.rho.z};
+    if constexpr (Approximate) {
+        m.here.phi = p.phi + turn;
+    } else {
+        m.here.phi = p.phi + turn * f.ik;
+        m.phi = {m.phi.x * f.ik, m.phi.y * f.ik, m.phi.z * f.ik};
+        T e = w.l1 * turn + w.l2 * f.u * (m.here.theta - p.theta), across = w.l2 * f.t * n;
+        down.x += select<T>(near, f.c * e + f.s * across, T{});
+        down.y += select<T>(near, f.s * e - f.c * across, T{});
+    }
+    return m;
 }
 
-// D^T W D.
-template <class T> ENGINE_INLINE Symmetric<T> information(const Linear<T>& f) {
-    T wd11 = f.w11 * f.d11 + f.w12 * f.d21, wd12 = f.w11 * f.d12 + f.w12 * f.d22;
-    T wd21 = f.w12 * f.d11 + f.w22 * f.d21, wd22 = f.w12 * f.d12 + f.w22 * f.d22;
-    return {f.d11 * wd11 + f.d21 * wd21, f.d11 * wd12 + f.d21 * wd22, wd21, f.d12 * wd12 + f.d22 * wd22, wd22, f.w22};
-}
-template <class T> ENGINE_INLINE void accumulate(Symmetric<T>& sum, T w, const Symmetric<T>& m) {
+template <class T> ENGINE_INLINE void accumulate(Symmetric<T>& sum, const T& w, const Symmetric<T>& m) {
     sum.a11 += w * m.a11;
     sum.a12 += w * m.a12;
     sum.a13 += w * m.a13;
     sum.a22 += w * m.a22;
     sum.a23 += w * m.a23;
     sum.a33 += w * m.a33;
-}
-
-// The track's momentum after the vertex moved by the step (in the basis b) from the point where f was linearised.
-template <bool Approximate, class T>
-ENGINE_INLINE Momentum<T> moved(const Kept<T>& f, const T* q, const Vector<T>& step, const Momentum<T>& p) {
-    T l1, l2;
-    T first = Approximate ? f.d11 * step.x + f.d12 * step.y : f.s * step.x - f.c * step.y;
-    f.multipliers(f.y1 - first, f.y2 - (f.d21 * step.x + f.d22 * step.y + step.z), l1, l2);
-    Momentum<T> n;
-    n.rho = q[4] - (f.x13 * l1 + f.x23 * l2);
-    n.theta = q[3] - (f.x12 * l1 + f.x22 * l2);
-    T turn = f.e3 + p.rho * (f.c * step.x + f.s * step.y) - (f.x11 * l1 + f.x21 * l2) + f.Q * (n.rho - p.rho);
-    n.phi = p.phi + (Approximate ? turn : turn * f.ik);
-    return n;
 }
 
 }  // namespace engine
