@@ -38,6 +38,8 @@ def check_losses(experiment: Experiment, plan: Plan) -> list[Mistake]:
     training = experiment.training
     mistakes = [each for loss in training.losses.values() for each in _loss(loss, experiment, plan)]
     for phase in training.stages:
+        if not phase.epochs:
+            continue
         mistakes += [each for update in phase.updates for each in _moves(update, phase, plan)]
     return list(dict.fromkeys(mistakes))
 

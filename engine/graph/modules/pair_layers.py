@@ -9,10 +9,12 @@ activation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import is_tracing
 from torch.nn import functional
 
 from engine.graph.modules.dense import Dense, Linear
@@ -26,7 +28,7 @@ class RealPairs(NamedTuple):
     Attributes:
         place: of each among all B * N * M pairs, (P,).
         left, right: its objects among all B * N, B * M, (P,).
-        by_left, by_right: where the pairs of each object begin, (B * N,) and (B * M,), the latter in the order `turned`.
+        by_left, by_right: where the pairs of each object begin, (B * N,), and in the order `turned`, (B * M,).
         turned: the pairs in the order of their right objects, (P,).
     """
 
@@ -95,7 +97,7 @@ class PairLayers(nn.Module):
         pairs, layers = self.parts
         left, right, mask = self.first_layer(values, pairs, layers[0].layers[0])
         shape = (left.shape[0], left.shape[1], right.shape[1])
-        written_out = torch.onnx.is_in_onnx_export() or torch.jit.is_tracing() or torch.compiler.is_compiling()
+        written_out = torch.onnx.is_in_onnx_export() or is_tracing() or torch.compiler.is_compiling()  # type: ignore[no-untyped-call]
         if mask is None or left.device.type != "cpu" or written_out or torch.is_autocast_enabled("cpu"):
             h = self.later_layers(left.unsqueeze(2) + right.unsqueeze(1))
             return [(h if mask is None else h * mask.unsqueeze(-1).to(h.dtype), mask)]
@@ -109,7 +111,7 @@ class PairLayers(nn.Module):
         objects = values[: len(values) - pairs.rows]
         (left, left_mask), (right, right_mask) = objects[0], objects[-1]
         widths = [left.shape[-1], right.shape[-1], *(x.shape[-1] for x, _ in values[len(objects) :])]
-        weights = layer.weight.split(widths, dim=1)
+        weights = torch.split(layer.weight, widths, dim=1)
         made = functional.linear(left, weights[0])
         rows = [functional.linear(x, w) for (x, _), w in zip(values[len(objects) :], weights[2:], strict=True)]
         if layer.bias is not None:
@@ -122,7 +124,7 @@ class PairLayers(nn.Module):
     def later_layers(self, h: Tensor) -> Tensor:
         """What follows the first linear layer, up to the last one."""
         layers = [(dense, linear) for dense in self.parts[1] for linear in dense.layers]
-        for (before, _), (_, linear) in zip(layers, layers[1:], strict=False):
+        for (before, _), (_, linear) in pairwise(layers):
             h = linear(before.activate(h))
         return h
 
