@@ -80,7 +80,9 @@ def test_a_file_to_include_is_no_incomplete_experiment(path: Path) -> None:
 
 def test_what_is_wrong_in_a_file_to_include_is_told(tmp_path: Path) -> None:
     part = tmp_path / "mine.yaml"
-    part.write_text("blocks: {twice: {graph: {output: {from: input, layers: [dense: {unit: 2}]}}}}\ntraining: {epoch: 3}\n")
+    part.write_text(
+        "blocks: {twice: {graph: {output: {from: input, layers: [dense: {unit: 2}]}}}}\ntraining: {epoch: 3}\n"
+    )
     with pytest.raises(SpecError) as caught:
         missing_in_part(part)
     sentences = [problem.message for problem in caught.value.problems]
