@@ -69,12 +69,15 @@ def main() -> None:
 @click.argument("name", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("specs"), show_default=True)
 def new(name: str | None, output: Path) -> None:
-    """Copy a shipped spec, to be changed. Without NAME: list them."""
+    """Copy a shipped spec, to be changed. Without NAME: list them.
+
+    What a spec includes is found in the program; copy it too (`engine new parts/smartbkg_data`) to change it.
+    """
     from engine import shipped
 
     if name is None:
         for shipped_name, title in shipped.titles().items():
-            click.echo(f"{shipped_name:20} {title}")
+            click.echo(f"{shipped_name:38} {title}")
         return
     click.echo(f"{shipped.copy(name, output)} written")
 

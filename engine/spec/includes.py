@@ -20,18 +20,23 @@ def read(path: Path) -> Node:
     Raises:
         SpecError: a file is missing, unreadable, no YAML, no mapping, or includes itself.
     """
-    return _Reader().read(path, ())
+    return _Reader(path.parent).read(path, ())
 
 
 def read_text(text: str, name: str, beside: Path) -> Node:
     """The same for a text that is not a file; `beside` is the folder that its includes are relative to."""
-    return _Reader().merge(_root(text, name), beside, ())
+    return _Reader(beside).merge(_root(text, name), beside, ())
 
 
 class _Reader:
-    """Counts the files read, so that files which include each other twice cannot multiply without end."""
+    """Counts the files read, so that files which include each other twice cannot multiply without end.
 
-    def __init__(self) -> None:
+    `home` is the folder of the spec itself: a file there goes before one that comes with the program, also where a file
+    of the program includes it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self.files = 0
 
     def read(self, path: Path, chain: tuple[Path, ...]) -> Node:
@@ -50,7 +55,7 @@ class _Reader:
         return own if base is None else merged(base, own)
 
     def read_included(self, name: str, place: Place, beside: Path, chain: tuple[Path, ...]) -> Node:
-        path = _find(name, place, beside)
+        path = _find(name, place, beside, self.home)
         self.files += 1
         if self.files > MOST_FILES:
             raise SpecError([place.problem(f"more than {MOST_FILES} files are included")])
@@ -72,9 +77,9 @@ def _names(node: Node) -> list[tuple[str, Place]]:
     return names
 
 
-def _find(name: str, place: Place, beside: Path) -> Path:
-    """The file meant: relative to the including file, or one of those that come with the program."""
-    candidates = [beside / name, folder("specs") / name]
+def _find(name: str, place: Place, beside: Path, home: Path) -> Path:
+    """The file meant: relative to the including file, or to the spec, or one of those that come with the program."""
+    candidates = [beside / name, home / name, folder("specs") / name]
     try:
         for path in candidates:
             if path.is_file():

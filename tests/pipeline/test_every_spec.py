@@ -1,4 +1,4 @@
-"""Every spec that comes with the program, as it stands: validated, trained for two steps, exported, held against torch."""
+"""Every spec that comes with the program as it stands: right, trained for two steps, exported, held against torch."""
 
 from __future__ import annotations
 
