@@ -47,6 +47,8 @@ class ReportFacts:
 
 def collect_facts(experiment: Experiment, plan: Plan, dataset: PreparedDataset, run: RunDirectory) -> ReportFacts:
     """The facts of a run."""
+    from engine.graph.picture import svg
+
     rows = {sample: np.zeros(len(SPLITS), dtype=np.int64) for sample in dataset.manifest["samples"]}
     for shard in dataset.manifest["shards"]:
         rows[shard["sample"]] += np.asarray(shard["splits"], dtype=np.int64)
@@ -60,4 +62,5 @@ def collect_facts(experiment: Experiment, plan: Plan, dataset: PreparedDataset, 
         nodes=[(row.name, row.sources, row.layers, row.output, row.trainable, row.fixed) for row in plan.table],
         spec=experiment.document.to_yaml(),
         content=dataset.contract()["content"],
+        picture=svg(plan),
     )

@@ -98,6 +98,7 @@ def test_the_stage_leaves_predictions_metrics_figures_and_report_in_the_run(toy,
     report = run.report.read_text()
     assert "light.parquet" in report
     assert "toy/0001" in report
+    assert report.count("<svg") == 1
 
 
 JETS = """

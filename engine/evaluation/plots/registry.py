@@ -19,6 +19,7 @@ from engine.evaluation.unavailable import UnavailableError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COMPRESSION = 3  # of PNG files: a third of the time of the usual 6 for files that are a tenth larger
 PLOTS: dict[str, Plot] = {}
 """Kind -> plot; filled when `engine.evaluation.plots.catalogue` is imported."""
 
@@ -39,7 +40,7 @@ class Drawing:
         png = folder / f"{safe_name(self.name)}.png"
         with style():  # the canvases are used directly because `savefig` draws everything twice
             raster: Any = FigureCanvasAgg(self.figure)
-            raster.print_png(png)
+            raster.print_png(png, pil_kwargs={"compress_level": COMPRESSION})
             self.figure.set_layout_engine("none")  # arranged once for both files
             vector: Any = FigureCanvasPdf(self.figure)
             vector.print_pdf(png.with_suffix(".pdf"), metadata={"CreationDate": None})

@@ -65,7 +65,8 @@ def _settings() -> Any:
         "axes.labelsize": 14,
         "axes.labelpad": 6,
         "axes.autolimit_mode": "data",
-        "axes.formatter.limits": (-3, 5),
+        "axes.formatter.limits": (-3, 6),
+        "axes.formatter.use_mathtext": False,  # a label is parsed as a formula for 6 ms, a plain one is drawn at once
         "axes.unicode_minus": True,
         "xtick.labelsize": 12,
         "ytick.labelsize": 12,
