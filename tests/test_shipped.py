@@ -1,4 +1,4 @@
-"""`engine new`: what is copied works as it stands, and copies of what it includes take the place of the shipped files."""
+"""`engine new`: what is copied works as it stands, and copies of what it includes take the place of shipped files."""
 
 from __future__ import annotations
 
