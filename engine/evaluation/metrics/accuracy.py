@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per, groups
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.statistics import weighted_fraction
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, UnavailableError, groups, labelled
+from engine.evaluation.rows import Labelled, UnavailableError, labelled
 
 
 def predicted_classes(rows: Labelled) -> Array:

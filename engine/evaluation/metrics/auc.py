@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import Normalise, class_weights
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.roc import Comparison, area_error, comparisons, require_weights
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, UnavailableError, labelled
+from engine.evaluation.rows import Labelled, UnavailableError, labelled
 from engine.statistics import area_under_curve
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import members
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.roc import comparisons, part_of_curve
 from engine.evaluation.metrics.statistics import weighted_fraction, weighted_quantiles
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, UnavailableError, labelled
+from engine.evaluation.rows import Labelled, UnavailableError, labelled
 
 SMALLEST = 1e-38  # probabilities that underflowed count as this
 SCANNED = tuple(np.linspace(0.0, 1.0, 41).round(3).tolist())

@@ -8,11 +8,11 @@ import numpy as np
 
 from engine.data.columns import Array
 from engine.evaluation.differences import differences
+from engine.evaluation.grouping import classes_by
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.statistics import weighted_fraction, weighted_mean, weighted_quantiles
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import classes_by
 from engine.evaluation.variables import Variable, VariableSpec, facts, make_variables
 
 QUANTILES = (0.5, 0.68, 0.95)

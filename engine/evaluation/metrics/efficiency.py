@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per, groups
 from engine.evaluation.metrics.accuracy import predicted_classes
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.statistics import effective_count, wilson_interval
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, groups, labelled
+from engine.evaluation.rows import Labelled, labelled
 
 
 @metric("efficiency", "Efficiency")

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import classes_by
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.statistics import ratio_of_sums
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import (
-    choose_output,
-    choose_target,
-    class_names,
-    classes_by,
-    objects_of,
-    row_weights,
-    value_names,
-)
+from engine.evaluation.rows import choose_output, choose_target, class_names, objects_of, row_weights, value_names
 from engine.evaluation.unavailable import UnavailableError
 from engine.evaluation.variables import Variable, VariableSpec, facts, make_variables
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import Normalise, class_weights
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.roc import Comparison, comparisons, require_weights
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, UnavailableError, labelled
+from engine.evaluation.rows import Labelled, UnavailableError, labelled
 
 
 def precision_recall_curve(scores: Array, is_signal: Array, weights: Array) -> tuple[Array, Array, Array]:

@@ -9,11 +9,12 @@ import numpy as np
 
 from engine.data.columns import Array
 from engine.evaluation.differences import Differences, differences
+from engine.evaluation.grouping import Per, groups
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.statistics import core_width, weighted_fraction, weighted_mean, weighted_quantiles
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Per, UnavailableError, groups
+from engine.evaluation.rows import UnavailableError
 
 QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
 TAILS = (3.0, 5.0)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per, groups
 from engine.evaluation.metrics.classweights import Normalise, background_sets, class_weights, members, signals
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, UnavailableError, groups, labelled
+from engine.evaluation.rows import Labelled, UnavailableError, labelled
 from engine.statistics import area_under_curve
 
 

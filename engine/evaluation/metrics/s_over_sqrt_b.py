@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import Normalise, class_weights
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.roc import Comparison, comparisons
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Labelled, Per, labelled
+from engine.evaluation.rows import Labelled, labelled
 
 
 def default_thresholds() -> Array:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import Group, groups
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
 from engine.evaluation.metrics.statistics import effective_count, kolmogorov_probability
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.rows import Group, Labelled, UnavailableError, groups, labelled
+from engine.evaluation.rows import Labelled, UnavailableError, labelled
 
 
 def ks_distance(first: Array, first_weights: Array, second: Array, second_weights: Array) -> float:

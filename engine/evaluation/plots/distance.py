@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from engine.evaluation.differences import differences
+from engine.evaluation.grouping import classes_by
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis
 from engine.evaluation.plots.histograms import draw_band, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp
-from engine.evaluation.rows import classes_by
 
 BINS = 60
 MARKERS = ("o", "s", "^", "v", "D", "P")

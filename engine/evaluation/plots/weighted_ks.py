@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.grouping import bin_name
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
 from engine.evaluation.plots.scores import draw_comparison, finish_panel, score_histograms
 from engine.evaluation.plots.style import axis_title, new_figure, stamp, with_ratio
-from engine.evaluation.rows import Labelled, bin_name, labelled
+from engine.evaluation.rows import Labelled, labelled
 
 BINS = 25
 
