@@ -152,9 +152,13 @@ class Objective:
         """What is present and fulfils the condition of the loss; None for all of a shape like that of `like`."""
         if self.spec.where is None:
             return present
-        known = {**self.numbers, **batch.targets}
-        holds_B = truth(self.spec.where.evaluate(known.__getitem__, TORCH_FUNCTIONS)).expand(len(like))
+        holds_B = self.condition(self.spec.where, batch.targets).expand(len(like))
         return holds_B if present is None else present & along(holds_B, present)
+
+    def condition(self, where: Expression, targets: Mapping[str, Tensor]) -> Tensor:
+        """Whether a condition on targets of rows (B) holds: (B), or () where it names none of them."""
+        known = {**self.numbers, **targets}
+        return truth(where.evaluate(known.__getitem__, TORCH_FUNCTIONS))
 
     def scored(self, outputs: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """A classification, over the N rows, objects or pairs that take part.

@@ -1,4 +1,4 @@
-"""Rows without a target and losses without a weight, found before training begins, so that none goes unnoticed."""
+"""Rows without a target and losses with nothing to learn from, found before the training begins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.errors import TrainingError
@@ -43,25 +44,46 @@ def check_targets(
 
 
 def check_weights(training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset) -> None:
-    """Refuse a loss whose weights leave nothing to learn from.
+    """Refuse a loss that has nothing to learn from.
 
     Raises:
-        TrainingError: the weights of the training rows of its stream have no positive sum.
+        TrainingError: the condition of the loss holds for no training row of its stream that has the target, or the
+            weights of those rows have no positive sum.
     """
     for name, objective in objectives.items():
-        weight, stream = objective.spec.weight, training.streams[objective.spec.stream]
+        weight, where = objective.spec.weight, objective.spec.where
+        if weight is None and where is None:
+            continue
+        stream = training.streams[objective.spec.stream]
+        rows = dataset.rows(stream.samples, "train")
+        counting = _counting(objective, rows, dataset)
+        if where is not None and not counting.any():
+            raise TrainingError(
+                f"the condition `{where}` of the loss {name} holds for no training row of the stream {stream.name} "
+                "that has its target, so it has nothing to learn from; write another `where`"
+            )
         if weight is None:
             continue
-        rows, target = dataset.rows(stream.samples, "train"), objective.spec.target
-        values = dataset.read([f"weight:{weight}"], rows)[f"weight:{weight}"]
-        if target is not None and not _listed(target, dataset):
-            values = values[_present(dataset.read([f"target:{target}"], rows)[f"target:{target}"])]
-        total = float(values.sum())
+        total = float(dataset.read([f"weight:{weight}"], rows)[f"weight:{weight}"][counting].sum())
         if not (total > 0 and math.isfinite(total)):
             raise TrainingError(
                 f"the weights ({weight}) of the training rows of the stream {stream.name} sum to {total:g}, so the "
                 f"loss {name} has nothing to learn from; their sum must be above 0"
             )
+
+
+def _counting(objective: Objective, rows: RowIndex, dataset: PreparedDataset) -> NDArray[np.bool_]:
+    """The rows that a loss counts: those with its target, where that is one of rows, and for which `where` holds."""
+    target, where = objective.spec.target, objective.spec.where
+    counting = np.ones(len(rows), bool)
+    if target is not None and not _listed(target, dataset):
+        counting &= _present(dataset.read([f"target:{target}"], rows)[f"target:{target}"])
+    if where is not None:
+        named = [f"target:{each}" for each in where.names if each in dataset.manifest["targets"]]
+        values = {name.removeprefix("target:"): read for name, read in dataset.read(named, rows).items()}
+        tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+        counting &= objective.condition(where, tensors).numpy()
+    return counting
 
 
 def _listed(target: str, dataset: PreparedDataset) -> bool:

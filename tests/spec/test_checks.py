@@ -176,6 +176,7 @@ def test_weights_that_mean_nothing_are_told(tell, weight: str, message: str) -> 
         ("evaluation: {metrics: [roc: {weight: 1 / ptt}]}", "there is no column or node `ptt`; did you mean `pt`?"),
         ("evaluation: {metrics: [roc: {selection: pt > }]}", "the expression ends too early"),
         ("evaluation: {metrics: [roc: {selection: sum(pt) > 1}]}", "`sum` is for objects; an evaluation knows"),
+        ("evaluation: {metrics: [roc: {selection: rank(pt) > 1}]}", "`rank` is for objects; an evaluation knows"),
         ("evaluation: {metrics: [roc: {selection: targets.label.sig}]}", "there is no class `sig`"),
         ("evaluation: {metrics: [roc: {selection: weights.w > 1}]}", "there is no weight `w`"),
         ("evaluation: {metrics: [roc: {selection: outputs.outptu > 1}]}", "there is no node `outptu`"),

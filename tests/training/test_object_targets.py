@@ -107,6 +107,18 @@ def test_a_sample_none_of_whose_objects_has_the_target_is_refused(toy: Any) -> N
         toy.train("none", [*SPEC, none])
 
 
+@pytest.mark.parametrize("condition", ["size > 1e6", "label == signal and label == background"])
+def test_a_condition_that_never_holds_is_refused(toy: Any, condition: str) -> None:
+    never = f"training.losses.far.absolute_error.where={condition}"
+    with pytest.raises(TrainingError, match=r"condition `.*` of the loss far holds for no training row of the stream"):
+        toy.train("never", [*SPEC, never])
+
+
+def test_a_condition_ranks_nothing(toy: Any) -> None:
+    with pytest.raises(SpecError, match="`rank` has no objects to run over; write a condition of targets"):
+        toy.load([*SPEC, "training.losses.far.absolute_error.where=rank(size) == 0"])
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -32,7 +32,7 @@ def check_quantity(text: str, path: Path, experiment: Experiment) -> Iterator[Mi
         yield Mistake(path, error.message, error.offset)
         return
     for function in sorted(expression.functions):
-        if FUNCTIONS[function].is_reduction:
+        if FUNCTIONS[function].of_objects:
             message = f"`{function}` is for objects; an evaluation knows the columns of a row: make `{text}` a column"
             yield Mistake(path, message)
     for name in sorted(expression.names):

@@ -66,7 +66,7 @@ def _loss(loss: LossSpec, experiment: Experiment) -> Iterator[Mistake]:
         known = [*(target.name for target in rows), *(name for target in rows for name in target.classes)]
         lack = "no target with one value a row, and no class of one, is called"
         yield from check_plain_names(loss.where, known, lack, (*loss.path, "where"))
-        if reductions := sorted(name for name in loss.where.functions if FUNCTIONS[name].is_reduction):
+        if reductions := sorted(name for name in loss.where.functions if FUNCTIONS[name].of_objects):
             yield Mistake(
                 (*loss.path, "where"), f"`{reductions[0]}` has no objects to run over; write a condition of targets"
             )
