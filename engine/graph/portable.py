@@ -21,6 +21,11 @@ def portable(native: Callable[..., Tensor], made: Callable[..., Tensor]) -> Call
     return apply
 
 
+def sigmoid(value: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)); that of the runtime has 7 places, not 7 digits, which small weights of a fit would feel."""
+    return 1 / (1 + torch.exp(-value))
+
+
 def hypot(first: Tensor, second: Tensor) -> Tensor:
     """Length of the vector with two components."""
     return torch.sqrt(first * first + second * second)

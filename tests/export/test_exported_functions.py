@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engine.data.values import FLAT_FUNCTIONS, Grouping, Values
 from engine.export.onnx import quiet, run_onnx
 from engine.export.padded import PADDED_FUNCTIONS, Padded
+from engine.graph.modules.activations import FUNCTIONS as FUNCTIONS_OF_LAYERS
 from engine.graph.portable import atan, atan2
 from engine.spec.functions import FUNCTIONS
 
@@ -84,3 +85,16 @@ def test_the_inverse_tangents_made_for_onnx_are_exact() -> None:
     torch.testing.assert_close(atan(values), torch.atan(values), rtol=1e-15, atol=0)
     y, x = values[::7, None], values[None, ::11]
     torch.testing.assert_close(atan2(y, x), torch.atan2(y, x), rtol=1e-15, atol=0)
+
+
+def test_small_values_of_a_sigmoid_keep_their_digits(tmp_path: Path) -> None:
+    """The sigmoid of the runtime is good to 1e-7, not to a part of that; a vertex fit feels ratios of small weights."""
+    x = torch.linspace(-60, 20, 161).reshape(1, -1)
+    with quiet():
+        torch.onnx.export(
+            Applied(lambda value: Padded(FUNCTIONS_OF_LAYERS["sigmoid"](value.tensor), MASK), 1), (x, x, x > 0),
+            tmp_path / "sigmoid.onnx", dynamo=False, opset_version=18, input_names=["x", "y", "mask"],
+            output_names=["z"],
+        )  # fmt: skip
+    found = run_onnx(tmp_path / "sigmoid.onnx", {"x": x}, ["z"])["z"]
+    np.testing.assert_allclose(found, torch.sigmoid(x.double()).numpy(), rtol=3e-6)

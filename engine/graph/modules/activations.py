@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.graph.modules.values import Values
+from engine.graph.portable import portable, sigmoid
 
 Function = Callable[[Tensor], Tensor]
 
@@ -19,7 +20,7 @@ FUNCTIONS: dict[str, Function] = {
     "elu": functional.elu,
     "gelu": functional.gelu,
     "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
+    "sigmoid": portable(torch.sigmoid, sigmoid),
     "softmax": partial(torch.softmax, dim=-1),
     "swish": functional.silu,
     "softplus": functional.softplus,
