@@ -59,8 +59,12 @@ def predictions_of(
 
 
 def headline_lines(evaluation: Evaluation) -> list[str]:
-    """`AUC, signal against qcd: 0.9497 ± 0.0021` and the like."""
+    """`AUC, signal against qcd: 0.9497 ± 0.0021` and the like; the metric's name behind a label that several have."""
     from engine.evaluation.numbers import with_error
 
-    lines = [f"{line.label}: {with_error(line.value, line.error)}" for line in evaluation.headlines.values()]
+    labels = [line.label for line in evaluation.headlines.values()]
+    lines = []
+    for name, line in evaluation.headlines.items():
+        metric = f" ({name.partition('.')[0]})" if labels.count(line.label) > 1 else ""
+        lines.append(f"{line.label}{metric}: {with_error(line.value, line.error)}")
     return ["the predictions that the run had were used again", *lines] if evaluation.reused else lines
