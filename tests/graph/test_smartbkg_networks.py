@@ -78,6 +78,12 @@ def test_the_recommended_network_learns_as_many_as_published(repository: Path) -
     assert plan_of(repository, "smartbkg").counts == (191_762, 1_512)
 
 
+def test_the_bias_network_sees_twenty_numbers_and_has_the_published_parameters(repository: Path) -> None:
+    plan = plan_of(repository, "smartbkg/bias")
+    assert plan.inputs["variables"].shape == (20,)
+    assert sum(plan.counts) == 10_497
+
+
 @pytest.fixture(scope="module")
 def port(repository: Path) -> ModuleType:
     """The same network written directly in torch, as the benchmark has it."""
