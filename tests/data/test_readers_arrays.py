@@ -127,3 +127,31 @@ def test_sidecars(tmp_path: Path, shape: bytes | None, dtype: bytes, message: st
         return
     with pytest.raises(DataError, match=message):
         open_reader(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "does not begin as .npy files do"),
+        (b"\x80\x04K\x01.", "does not begin as .npy files do"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999999,)}", "too large"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", "greater than file size"),
+        ("((((((((", "EOF|closed|never"),
+    ],
+)
+def test_damaged_npy_files_are_told_in_a_sentence(tmp_path: Path, content: bytes | str, why: str) -> None:
+    if isinstance(content, str):
+        header = content.encode().ljust(118) + b"\n"
+        content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(DataError, match=rf"x.npy: cannot be read as an array \(.*({why})"):
+        open_reader(str(tmp_path / "x.npy"))
+
+
+def test_the_format_and_not_the_ending_says_whether_arrays_are_bare(tmp_path: Path) -> None:
+    LABEL.tofile(tmp_path / "x.dat")
+    with pytest.raises(DataError, match=r"x\.dat\.shape is missing beside it"):
+        open_reader(str(tmp_path / "x.dat"), "memmap")
+    (tmp_path / "x.dat.shape").write_bytes(pickle.dumps(LABEL.shape))
+    (tmp_path / "x.dat.dtype").write_bytes(pickle.dumps("bool"))
+    assert open_reader(str(tmp_path / "x.dat"), "memmap").read(["values"], 0, 9)["values"].tolist() == LABEL.tolist()

@@ -150,6 +150,14 @@ def test_a_truncated_file_ends_in_a_sentence(events: Writer, size: int) -> None:
         opened(path).read(["evtNum", "code", "text"], 0, 2)
 
 
+def replaced(file: Any, name: str, values: Any) -> None:
+    """Other values in the place of a dataset, whose attributes stay."""
+    attributes = dict(file[name].attrs)
+    del file[name]
+    file[name] = values
+    file[name].attrs.update({key: value for key, value in attributes.items() if not isinstance(value, h5py.Empty)})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -162,6 +170,10 @@ def test_a_truncated_file_ends_in_a_sentence(events: Writer, size: int) -> None:
         (lambda file: file.pop("particles/block0_values"), "cannot be read as an HDF5 file of pandas"),
         (lambda file: file["particles/axis1_label1"].write_direct(np.full(5, 9, "i1")), "has missing values"),
         (lambda file: [file[key].attrs.pop("pandas_type") for key in list(file)], "holds no table of pandas"),
+        (lambda file: file["particles"].attrs.update({"axis1_nlevels": 0}), "cannot be read as an HDF5 file of pandas"),
+        (lambda file: file["particles"].attrs.update({"nblocks": np.inf}), "cannot be read as an HDF5 file of pandas"),
+        (lambda file: replaced(file, "particles/axis1_label1", np.int64(3)), "has the shape|cannot be read"),
+        (lambda file: replaced(file, "particles/axis1_label1", np.zeros(2)), "the index of 'particles' cannot be read"),
     ],
 )
 def test_other_forms_are_told(events: Writer, change: Any, message: str) -> None:

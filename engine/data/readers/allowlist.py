@@ -75,8 +75,9 @@ class _Loader(pickle.Unpickler):
         """
         package = module.partition(".")[0]
         if name not in _ALLOWED.get(package, ()):
+            shown = " ".join(f"{module}.{name}".split())[:80]
             raise DataError(
-                f"{self._path}: refused: the pickle names '{module}.{name}', which is not part of a plain table "
+                f"{self._path}: refused: the pickle names '{shown}', which is not part of a plain table "
                 "(numbers and strings) and could run anything; write the table as Parquet instead"
             )
         return self._classes.setdefault(name, type("Record", (Record,), {"name": name}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import numpy as np
 
 from engine.data.columns import Array, Column, Jagged
 from engine.data.readers.allowlist import Record, load_records
-from engine.data.readers.base import BranchInfo, reason, require
+from engine.data.readers.base import BranchInfo, reason
+from engine.data.readers.file_reader import FileReader
 from engine.errors import DataError
 
 ALONE = "values"
@@ -26,6 +27,7 @@ ALONE = "values"
 MOST_PARTS = 1000
 """Arrays with more features than this are not offered feature by feature."""
 
+_MAGIC = b"\x93NUMPY"
 _DTYPE = re.compile(r"[<>|=]?[biuf][1248]|bool|u?int(8|16|32|64)|float(16|32|64)|[bhilBHILfd?]")
 
 
@@ -37,7 +39,7 @@ class _Source:
     part: int | None
 
 
-class ArraysReader:
+class ArraysReader(FileReader):
     """Arrays of equal length as `Reader`.
 
     `tree` says which array the file holds: with `y` the file is `<base>_y.npy`, and every `<base>_*.npy` beside it is a
@@ -45,21 +47,22 @@ class ArraysReader:
     `<array>/3` is feature 3 on the last axis.
     """
 
-    def __init__(self, path: str, tree: str | None) -> None:
-        """Map the arrays.
+    word = "array"
+
+    def __init__(self, path: str, tree: str | None, bare: bool = False) -> None:
+        """Map the arrays; `bare` ones have their shape and type beside them.
 
         Raises:
             DataError: the file is damaged, its name is not that of the array, or its values are objects.
         """
-        self.path = path
-        main = _map(Path(path))
+        super().__init__(path)
+        main = _map(Path(path), bare)
         self._entries = len(main)
         self._sources: dict[str, _Source] = {}
-        self._branches: dict[str, BranchInfo] = {}
         self._add(tree or ALONE, main)
         for name, file in _siblings(path, tree).items():
             try:
-                array = _map(file)
+                array = _map(file, bare)
             except DataError as error:
                 self._branches[name] = BranchInfo(name, f"unknown: {error}", 0)
                 continue
@@ -74,26 +77,18 @@ class ArraysReader:
         """Length of the arrays."""
         return self._entries
 
-    @property
-    def branches(self) -> Mapping[str, BranchInfo]:
-        """Every array by name, and the features of each."""
-        return self._branches
-
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """The named arrays for entries [start, stop); see `Reader.read`."""
-        require(self.path, self._branches, names)
-        found: dict[str, Column] = {}
-        for name in names:
-            if not self._branches[name].readable:
-                raise DataError(f"{self.path}: array '{name}' cannot be read ({self._branches[name].dtype})")
-            source = self._sources[name]
-            values = source.array[max(start, 0) : stop]
-            found[name] = _column(values if source.part is None else values[..., source.part])
-        return found
-
     def close(self) -> None:
         """Let the arrays go."""
         self._sources = {}
+
+    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
+        found: dict[str, Column] = {}
+        for name in names:
+            source = self._sources[name]
+            values = source.array[start:stop]
+            with self._one(name):
+                found[name] = _column(values if source.part is None else values[..., source.part])
+        return found
 
     def _add(self, name: str, array: Array) -> None:
         for part in (None, *range(array.shape[-1] if array.ndim > 1 and array.shape[-1] <= MOST_PARTS else 0)):
@@ -123,18 +118,28 @@ def _siblings(path: str, tree: str | None) -> dict[str, Path]:
     return {each.name[len(base) : -len(file.suffix)]: each for each in others if each.name != file.name}
 
 
-def _map(file: Path) -> Array:
+def _map(file: Path, bare: bool) -> Array:
     """An array, mapped into memory.
 
     Raises:
         DataError: the file is damaged, or its values are objects.
     """
     try:
-        array = _map_bare(file) if file.suffix == ".memmap" else np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
+        array = _map_bare(file) if bare else _map_npy(file)
+    except DataError:
+        raise
+    except Exception as error:  # a damaged header makes NumPy fail in any way
         raise DataError(f"{file}: cannot be read as an array ({reason(error)})") from error
     if not isinstance(array, np.ndarray) or array.ndim == 0:
         raise DataError(f"{file}: holds no array with an axis of entries")
+    return array
+
+
+def _map_npy(file: Path) -> Array:
+    with file.open("rb") as content:
+        if content.read(len(_MAGIC)) != _MAGIC:
+            raise ValueError("it does not begin as .npy files do")
+    array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
     return array
 
 

@@ -128,7 +128,7 @@ def open_reader(path: str, format: str | None = None, tree: str | None = None) -
     if kind in ("npy", "memmap"):
         from engine.data.readers.arrays import ArraysReader
 
-        return ArraysReader(path, tree)
+        return ArraysReader(path, tree, bare=kind == "memmap")
     known = "root, parquet, hdf5, pandas_hdf, pickle, npy and memmap"
     raise DataError(f"{path}: unknown format '{kind}'; known are {known}")
 

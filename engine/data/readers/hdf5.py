@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,12 @@ import h5py
 import numpy as np
 
 from engine.data.columns import Array, Column, Jagged
-from engine.data.readers.base import BranchInfo, reason, require
+from engine.data.readers.base import BranchInfo
+from engine.data.readers.file_reader import FileReader
 from engine.errors import DataError
+
+MOST_LETTERS = 1000
+"""Of the name of a group within groups: one that holds itself has no end."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class _Source:
     field: str | None
 
 
-class HDF5Reader:
+class HDF5Reader(FileReader):
     """An HDF5 file as `Reader`.
 
     `tree` names a group, whose datasets are the columns, or one structured dataset, whose fields are. Fields of a
@@ -36,44 +40,24 @@ class HDF5Reader:
         Raises:
             DataError: no HDF5 file, damaged, no such group or dataset, or columns of different lengths.
         """
-        self.path = path
-        self._file: Any = None
-        self._handle: Any = None
-        try:
-            self._handle = open_file(path)
-            self._file = h5py.File(self._handle, "r")
+        super().__init__(path)
+        with self._opening("an HDF5 file"):
+            self._file = open_hdf5(path, self._resources)
             self._sources = self._find(tree)
             self._branches = {name: _describe(name, source) for name, source in self._sources.items()}
             self._entries = self._length()
-        except DataError:
-            self.close()
-            raise
-        except (OSError, KeyError, ValueError, RuntimeError, TypeError, ImportError) as error:
-            self.close()
-            raise DataError(f"{path}: cannot be read as an HDF5 file ({reason(error)})") from error
 
     @property
     def entries(self) -> int:
         """Number of entries: the length of every column."""
         return self._entries
 
-    @property
-    def branches(self) -> Mapping[str, BranchInfo]:
-        """Every column by name."""
-        return self._branches
-
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """The named columns for entries [start, stop); see `Reader.read`."""
-        require(self.path, self._branches, names)
-        start = min(max(start, 0), self._entries)
-        stop = min(max(stop, start), self._entries)
+    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
         found: dict[str, Column] = {}
         tables: dict[str, Any] = {}
         for name in names:
             source = self._sources[name]
-            if not self._branches[name].readable:
-                raise DataError(f"{self.path}: column '{name}' cannot be read ({self._branches[name].dtype})")
-            try:
+            with self._one(name):
                 if source.field is None:
                     found[name] = _to_column(_slice(source.dataset, start, stop))
                     continue
@@ -81,15 +65,7 @@ class HDF5Reader:
                 if place not in tables:
                     tables[place] = self._fields(place, names)[start:stop]
                 found[name] = _to_column(tables[place][source.field])
-            except (OSError, ValueError, RuntimeError, TypeError) as error:
-                raise DataError(f"{self.path}: column '{name}' cannot be read ({reason(error)})") from error
         return found
-
-    def close(self) -> None:
-        """Release the file."""
-        for resource in (self._file, self._handle):
-            if hasattr(resource, "close"):
-                resource.close()
 
     def _fields(self, place: str, names: Sequence[str]) -> Any:
         """A view of all asked fields of one structured dataset, so that it is decompressed once."""
@@ -107,10 +83,11 @@ class HDF5Reader:
             if node.dtype.names is None:
                 raise DataError(f"{self.path}: dataset '{tree}' has no fields; name the group that it is in as `tree:`")
             return {field: _Source(node, field) for field in node.dtype.names}
-        if any("pandas_type" in each.attrs for each in (node, *node.values())):
+        children = [child for child in node.values() if child is not None]  # None: a link to nowhere
+        if any("pandas_type" in each.attrs for each in (node, *children)):
             raise DataError(f"{self.path}: holds tables of pandas; write `format: pandas_hdf` in the layout")
-        while not any(isinstance(child, h5py.Dataset) for child in node.values()) and len(node) == 1:
-            node = next(iter(node.values()))
+        while isinstance(inner := _only_group(node), h5py.Group) and len(inner.name) < MOST_LETTERS:
+            node = inner
         sources: dict[str, _Source] = {}
         for name, child in node.items():
             if not isinstance(child, h5py.Dataset) or not child.shape:
@@ -130,13 +107,22 @@ class HDF5Reader:
         return next(iter(lengths.values()), 0)
 
 
-def open_file(path: str) -> Any:
-    """A local path, or a file object of fsspec for a URL."""
-    if "://" not in path:
-        return path
-    import fsspec
+def open_hdf5(path: str, resources: list[Any]) -> Any:
+    """An open HDF5 file, local or, through fsspec, at a URL; what is to be closed is added to `resources`."""
+    handle: Any = path
+    if "://" in path:
+        import fsspec
 
-    return fsspec.open(path, "rb").open()
+        handle = fsspec.open(path, "rb").open()
+        resources.append(handle)
+    file = h5py.File(handle, "r")
+    resources.append(file)
+    return file
+
+
+def _only_group(node: Any) -> Any:
+    """The group that is all there is in a group, else None."""
+    return next(iter(node.values())) if len(node) == 1 else None
 
 
 def _value_type(source: _Source) -> tuple[np.dtype[Any], int]:

@@ -125,7 +125,7 @@ class Frame:
             records = load_records(what, io.BytesIO(np.asarray(place.dataset[0], dtype=np.uint8).tobytes()))
             try:
                 values = array_of_record(records)
-            except (UnreadableTable, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            except (UnreadableTable, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
                 raise DataError(f"{what} hold no plain texts ({error})") from error
             if values.ndim == 1:  # the strings of pandas 3
                 values = values[:, None]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-import h5py
 import numpy as np
 
 from engine.data.columns import Array, Column, Jagged
-from engine.data.readers.base import BranchInfo, reason, require
-from engine.data.readers.hdf5 import open_file
+from engine.data.readers.base import BranchInfo
+from engine.data.readers.file_reader import FileReader
+from engine.data.readers.hdf5 import open_hdf5
 from engine.data.readers.pandas_frames import Frame, Level, find_frames, level_type, level_values
 from engine.errors import DataError
-
-_ERRORS = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, ImportError)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class _Source:
     name: str
 
 
-class PandasHDFReader:
+class PandasHDFReader(FileReader):
     """A file that `DataFrame.to_hdf` wrote (fixed format) as `Reader`.
 
     Of a table with a MultiIndex the rows that agree in all levels but the last one are one entry; these levels are
@@ -43,52 +41,24 @@ class PandasHDFReader:
         Raises:
             DataError: no HDF5 file, a damaged one, without such a table, or with tables that do not go together.
         """
-        self.path = path
-        self._file: Any = None
-        self._handle: Any = None
-        try:
-            self._handle = open_file(path)
-            self._file = h5py.File(self._handle, "r")
+        super().__init__(path)
+        with self._opening("an HDF5 file of pandas"):
+            self._file = open_hdf5(path, self._resources)
             self._main, self._others = self._frames(tree)
             self._sources = self._name_branches()
             self._branches = {name: self._describe(name, source) for name, source in self._sources.items()}
-        except DataError:
-            self.close()
-            raise
-        except _ERRORS as error:
-            self.close()
-            raise DataError(f"{path}: cannot be read as an HDF5 file of pandas ({reason(error)})") from error
 
     @property
     def entries(self) -> int:
         """Number of entries: of different index values (without the last level) of the first table."""
         return len(self._grouping[0]) - 1
 
-    @property
-    def branches(self) -> Mapping[str, BranchInfo]:
-        """Every level and column by name."""
-        return self._branches
-
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """The named branches for entries [start, stop); see `Reader.read`."""
-        require(self.path, self._branches, names)
-        start = min(max(start, 0), self.entries)
-        stop = min(max(stop, start), self.entries)
+    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
         found: dict[str, Column] = {}
         for name in names:
-            if not self._branches[name].readable:
-                raise DataError(f"{self.path}: column '{name}' cannot be read ({self._branches[name].dtype})")
-            try:
-                found[name] = self._read(self._sources[name], start, stop)
-            except _ERRORS as error:
-                raise DataError(f"{self.path}: column '{name}' cannot be read ({reason(error)})") from error
+            with self._one(name):
+                found[name] = self._column(self._sources[name], start, stop)
         return found
-
-    def close(self) -> None:
-        """Release the file."""
-        for resource in (self._file, self._handle):
-            if hasattr(resource, "close"):
-                resource.close()
 
     def _frames(self, tree: str | None) -> tuple[Frame, list[Frame]]:
         """The table with several rows an entry (else the first one), and the others."""
@@ -146,11 +116,8 @@ class PandasHDFReader:
         main = self._main
         if len(main.levels) == 1:
             return np.arange(main.rows + 1, dtype=np.int64), None
-        try:
-            numbers = _entry_numbers(_event_levels(main))
-        except _ERRORS as error:
-            raise DataError(f"{self.path}: the index of '{main.key}' cannot be read ({reason(error)})") from error
-        return _runs(numbers)
+        with self._telling(f"the index of '{main.key}' cannot be read"):
+            return _runs(_entry_numbers(_event_levels(main)))
 
     @cached_property
     def _rows_of_others(self) -> dict[str, Array]:
@@ -170,7 +137,7 @@ class PandasHDFReader:
             rows[other.key] = _matched(self.path, self._main, other, wanted, level_values(index, slice(0, other.rows)))
         return rows
 
-    def _read(self, source: _Source, start: int, stop: int) -> Column:
+    def _column(self, source: _Source, start: int, stop: int) -> Column:
         frame = source.frame
         if frame is not self._main:
             wanted = self._rows_of_others[frame.key][start:stop]

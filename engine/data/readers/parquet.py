@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.data.columns import Column, Jagged
-from engine.data.readers.base import BranchInfo, reason, require
+from engine.data.readers.base import BranchInfo
+from engine.data.readers.file_reader import FileReader
 from engine.errors import DataError
 
 
-class ParquetReader:
+class ParquetReader(FileReader):
     """A Parquet file as `Reader`. Missing numbers are NaN in columns of floating point and an error elsewhere."""
 
     def __init__(self, path: str, tree: str | None) -> None:
@@ -23,18 +24,15 @@ class ParquetReader:
         Raises:
             DataError: no Parquet file, or a damaged one.
         """
-        self.path = path
+        super().__init__(path)
         if tree is not None:
             raise DataError(f"{path}: a Parquet file holds one table without a name; leave out `tree: {tree}`")
-        self._source: Any = None
         self._last: tuple[int, tuple[str, ...], pa.Table] | None = None
-        try:
-            self._source = _open(path)
-            self._file = pq.ParquetFile(self._source)
+        with self._opening("a Parquet file"):
+            source = _open(path)
+            self._resources.append(source)
+            self._file = pq.ParquetFile(source)
             schema = self._file.schema_arrow
-        except (pa.ArrowException, OSError, ImportError) as error:
-            self.close()
-            raise DataError(f"{path}: cannot be read as a Parquet file ({reason(error)})") from error
         metadata = self._file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self._edges = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
@@ -45,33 +43,18 @@ class ParquetReader:
         """Number of rows."""
         return int(self._edges[-1])
 
-    @property
-    def branches(self) -> Mapping[str, BranchInfo]:
-        """Every column by name."""
-        return self._branches
-
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """The named columns for rows [start, stop); see `Reader.read`."""
-        require(self.path, self._branches, names)
-        for name in names:
-            if not self._branches[name].readable:
-                raise DataError(f"{self.path}: column '{name}' cannot be read ({self._branches[name].dtype})")
-        start = min(max(start, 0), self.entries)
-        stop = min(max(stop, start), self.entries)
+    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
         first = max(int(np.searchsorted(self._edges, start, side="right")) - 1, 0)
         last = int(np.searchsorted(self._edges, stop, side="left")) if stop > start else first
-        try:
+        with self._telling("cannot be read; the file seems to be damaged"):
             tables = [self._group(group, tuple(dict.fromkeys(names)), start, stop) for group in range(first, last)]
             whole = pa.concat_tables(tables) if tables else self._file.schema_arrow.empty_table()
             return {name: self._column(name, whole.column(name)) for name in names}
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self.path}: cannot be read; the file seems to be damaged ({reason(error)})") from error
 
     def close(self) -> None:
         """Release the file."""
         self._last = None
-        if self._source is not None:
-            self._source.close()
+        super().close()
 
     def _group(self, group: int, names: tuple[str, ...], start: int, stop: int) -> pa.Table:
         """The asked rows of one row group; the last group is kept, as the next range often starts in it."""

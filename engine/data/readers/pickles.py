@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 
 from engine.data.columns import Array, Column
 from engine.data.readers.allowlist import Record, load_records
-from engine.data.readers.base import BranchInfo, require
+from engine.data.readers.base import BranchInfo
+from engine.data.readers.file_reader import FileReader
 from engine.errors import DataError
 
 _DTYPE = re.compile(r"[biuf](1|2|4|8)")
@@ -23,7 +24,7 @@ class UnreadableTable(Exception):
     """The records do not make up a table that is understood here."""
 
 
-class PickleReader:
+class PickleReader(FileReader):
     """A pickled DataFrame as `Reader`; the whole table is in memory from the start, as in every pickle."""
 
     def __init__(self, path: str, tree: str | None) -> None:
@@ -32,15 +33,13 @@ class PickleReader:
         Raises:
             DataError: no pickle, a damaged one, one that names more than a table needs, or no table.
         """
-        self.path = path
+        super().__init__(path)
         if tree is not None:
             raise DataError(f"{path}: a pickle holds one table without a name; leave out `tree: {tree}`")
         with Path(path).open("rb") as file:
             records = load_records(path, file)
-        try:
+        with self._telling("holds no plain pandas table"):
             self._columns, self._entries = _table(records)
-        except (UnreadableTable, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
-            raise DataError(f"{path}: holds no plain pandas table ({error})") from error
         self._branches = {
             name: BranchInfo(name, "string" if values.dtype == object else values.dtype.name, 0)
             for name, values in self._columns.items()
@@ -51,19 +50,12 @@ class PickleReader:
         """Number of rows."""
         return self._entries
 
-    @property
-    def branches(self) -> Mapping[str, BranchInfo]:
-        """Every column by name."""
-        return self._branches
-
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """The named columns for rows [start, stop); see `Reader.read`."""
-        require(self.path, self._branches, names)
-        return {name: np.array(self._columns[name][max(start, 0) : stop]) for name in names}
-
     def close(self) -> None:
         """Let the table go."""
         self._columns = {}
+
+    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
+        return {name: np.array(self._columns[name][start:stop]) for name in names}
 
 
 def _table(frame: Any) -> tuple[dict[str, Array], int]:
@@ -85,7 +77,7 @@ def _table(frame: Any) -> tuple[dict[str, Array], int]:
         if rows.shape != (len(positions), entries):
             raise UnreadableTable(f"a block of shape {rows.shape} for {len(positions)} columns and {entries} rows")
         columns.update(zip(positions, rows, strict=True))
-    if sorted(columns) != list(range(len(names))):
+    if len(columns) != len(names) or any(number not in columns for number in range(len(names))):
         raise UnreadableTable("columns without values")
     return {str(name): columns[index] for index, name in enumerate(names)}, entries
 

@@ -7,10 +7,11 @@ without importing it. All else goes through uproot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from engine.data.readers.base import BranchInfo, reason, require
+from engine.data.readers.base import reason
+from engine.data.readers.file_reader import FileReader
 from engine.data.readers.root_file import RootFile
 from engine.data.readers.root_tree import Tree, Unsupported, read_tree
 from engine.data.readers.root_types import Storage, describe, is_tree_class
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from engine.data.readers.root_baskets import BranchDecoder
     from engine.data.readers.root_uproot import UprootTree
 
-_Result = TypeVar("_Result")
 
-
-class RootReader:
+class RootReader(FileReader):
     """One TTree or RNTuple of a ROOT file, as `Reader`."""
+
+    word = "branch"
 
     def __init__(self, path: str, tree: str | None) -> None:
         """Open the file and read the description of the tree (None: the only one).
@@ -33,39 +34,25 @@ class RootReader:
         Raises:
             DataError: no ROOT file, damaged, truncated, or without such a tree.
         """
-        self.path = path
+        super().__init__(path)
         self._file: RootFile | None = None
         self._general: UprootTree | None = None
         self._tree: Tree | None = None
         self._storage: dict[str, Storage] = {}
         self._decoders: dict[str, BranchDecoder] = {}
-        try:
-            self._name = self._guard(lambda: self._open(tree))
-        except BaseException:
-            self.close()
-            raise
+        with self._opening("a ROOT file; the file seems to be damaged"):
+            self._name = self._open(tree)
 
     @property
     def entries(self) -> int:
         """Number of entries of the tree."""
         return self._entries
 
-    @property
-    def branches(self) -> Mapping[str, BranchInfo]:
-        """Every branch of the tree by name."""
-        return self._branches
-
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
-        """The named branches for entries [start, stop); see `Reader.read`."""
-        require(self.path, self._branches, names)
-        for name in names:
-            if not self._branches[name].readable:
-                raise DataError(f"{self.path}: branch '{name}' cannot be read ({self._branches[name].dtype})")
-        start = min(max(start, 0), self._entries)
-        stop = min(max(stop, start), self._entries)
+    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
         found: dict[str, Column] = {}
         for name in names:
-            found[name] = self._guard(lambda name=name: self._read_one(name, start, stop), name)  # type: ignore[misc]
+            with self._telling(f"branch '{name}' cannot be read; the file seems to be damaged"):
+                found[name] = self._read_one(name, start, stop)
         return found
 
     def close(self) -> None:
@@ -75,16 +62,6 @@ class RootReader:
             self._file.close()
         if self._general is not None:
             self._general.close()
-
-    def _guard(self, action: Callable[[], _Result], branch: str | None = None) -> _Result:
-        """Run an action; damage that it stumbles over becomes a sentence."""
-        try:
-            return action()
-        except DataError:
-            raise
-        except Exception as error:  # decoders (here, in uproot, in decompressors) fail in any way on damaged bytes
-            where = f"branch '{branch}' cannot be read" if branch else "cannot be read as a ROOT file"
-            raise DataError(f"{self.path}: {where}; the file seems to be damaged ({reason(error)})") from error
 
     def _open(self, tree: str | None) -> str:
         """Find the tree; returns its path in the file."""
@@ -101,7 +78,6 @@ class RootReader:
         except Unsupported:
             return self._open_general(name)
         self._entries = self._tree.entries
-        self._branches: dict[str, BranchInfo] = {}
         for branch in self._tree.branches.values():
             self._branches[branch.name], storage = describe(branch)
             if storage is not None:
