@@ -56,10 +56,17 @@ class Scorer:
         ]
         found: dict[str, tuple[Array, Array | None]] = {}
         for name in self.outputs:
-            flat = [piece[name][0] for piece in batches] or [np.zeros((0, 1), "f4")]
+            no_rows, no_mask = self._no_rows(name)
             real = [mask for piece in batches if (mask := piece[name][1]) is not None]
-            found[name] = (np.concatenate(flat), np.concatenate(real) if real else None)
+            flat = np.concatenate([no_rows, *(piece[name][0] for piece in batches)])
+            found[name] = (flat, None if no_mask is None else np.concatenate([no_mask, *real]))
         return found
+
+    def _no_rows(self, name: str) -> tuple[Array, Array | None]:
+        """An output of no rows, so that a piece of a file without any has the same columns as all others."""
+        kind = self.network.plan.outputs[name]
+        mask = np.zeros((0, math.prod(kind.objects)), bool) if kind.objects else None
+        return np.zeros((0, math.prod(kind.shape)), "f4"), mask
 
     def _batch(self, gathers: Mapping[str, Gather], rows: Array) -> dict[str, tuple[Array, Array | None]]:
         known: dict[str, tuple[Tensor, Tensor | None]] = {}
@@ -83,7 +90,7 @@ class Scorer:
 
 def _lists(flat: Array, real: Array) -> Jagged:
     """The values of real objects alone."""
-    values = flat.reshape(*real.shape, -1)
+    values = flat.reshape(*real.shape, flat.shape[1] // real.shape[1])
     return Jagged.from_counts(real.sum(axis=1), values[real])
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from engine.data.columns import Column, Jagged
+from engine.data.columns import Array, Column, Jagged
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,13 +93,11 @@ class HDF5Writer:
     def write(self, columns: Mapping[str, Column]) -> None:
         """Append rows."""
         for name, column in columns.items():
-            dtype, values = _hdf5_values(column)
+            values = _hdf5_values(column)
             if name not in self._group:
-                self._group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=True)
-            dataset = self._group[name]
-            start = len(dataset)
-            dataset.resize(start + len(values), axis=0)
-            dataset[start:] = values
+                self._group.create_dataset(name, (0,), values.dtype, maxshape=(None,), chunks=True)
+            if len(values):
+                _append(self._group[name], values)
 
     def close(self) -> None:
         """Finish the file."""
@@ -125,15 +124,28 @@ def _arrow_column(column: Column) -> pa.Array:
     return pa.LargeListArray.from_arrays(pa.array(column.offsets), pa.array(column.values))
 
 
-def _hdf5_values(column: Column) -> tuple[Any, Any]:
-    """Type and values of a dataset."""
+def _hdf5_values(column: Column) -> Array:
+    """Values of a dataset; lists as objects of a type that says so."""
     if not isinstance(column, Jagged):
-        return column.dtype, column
+        return column
     import h5py
 
-    lists = np.empty(len(column), dtype=object)
-    lists[:] = np.split(np.asarray(column.values), column.offsets[1:-1])
-    return h5py.vlen_dtype(np.asarray(column.values).dtype), lists
+    flat = np.asarray(column.values)
+    lists = np.empty(len(column), dtype=h5py.vlen_dtype(flat.dtype))
+    for row, (start, stop) in enumerate(pairwise(column.offsets.tolist())):  # all at once, lists of equal length
+        lists[row] = flat[start:stop]  # would be taken for a table
+    return lists
+
+
+def _append(dataset: Any, values: Array) -> None:
+    """Write rows at the end, below h5py's own assignment, which takes lists of equal length for a table."""
+    import h5py
+
+    start = len(dataset)
+    dataset.resize(start + len(values), axis=0)
+    space = dataset.id.get_space()
+    space.select_hyperslab((start,), (len(values),))
+    dataset.id.write(h5py.h5s.create_simple((len(values),)), space, np.ascontiguousarray(values))
 
 
 WRITERS: Mapping[str, type[RootWriter] | type[ParquetWriter] | type[HDF5Writer]] = {

@@ -19,6 +19,7 @@ from engine.data.rows import make_rows
 from engine.export.predict import prediction_layout
 from engine.export.scoring import Scorer, named_scores
 from engine.export.writers import open_writer
+from engine.graph.types import TensorType
 from engine.spec.build_data import build_data
 
 SPEC = """
@@ -43,9 +44,9 @@ class Doubles:
 
     plan = SimpleNamespace(
         outputs={
-            "origin": SimpleNamespace(objects=(3,)),
-            "both": SimpleNamespace(objects=(3, 3)),
-            "place.mean": SimpleNamespace(objects=()),
+            "origin": TensorType((3, 2), masked=True),
+            "both": TensorType((3, 3, 1), masked=True),
+            "place.mean": TensorType((2,)),
         }
     )
 
@@ -65,17 +66,21 @@ class Doubles:
         }
 
 
-@pytest.fixture
-def scores() -> dict[str, Any]:
+def scores_of(counts: np.ndarray[Any, Any]) -> dict[str, Any]:
     data = build_data(yaml.safe_load(SPEC))
-    d0 = np.arange(COUNTS.sum(), dtype=np.float32)
-    chunk = {"number": np.arange(4), "d0": Jagged.from_counts(COUNTS, d0)}
+    d0 = np.arange(counts.sum(), dtype=np.float32)
+    chunk = {"number": np.arange(len(counts)), "d0": Jagged.from_counts(counts, d0)}
     table = make_rows(data, data.layouts["default"], prediction_layout(data)[0].rows, None, chunk)
     contract = {"inputs": {"tracks": {"features": ["d0"]}}, "transforms": {"tracks": [{}]}}
     network: Any = Doubles()
     found = Scorer(network, data, contract, tuple(Doubles.plan.outputs)).columns(table, batch=2)
     experiment: Any = SimpleNamespace(data=data, trained_on={"origin": "origin", "place.mean": "place"})
     return named_scores(found, experiment)
+
+
+@pytest.fixture
+def scores() -> dict[str, Any]:
+    return scores_of(COUNTS)
 
 
 EXPECTED = {
@@ -108,5 +113,29 @@ def test_lists_hold_real_objects_alone_and_are_named_after_classes(
     assert read_back(path, "place_mean_x") == [1.0, 0.0, 9.0, 7.0] * 2
 
 
+def test_a_chunk_without_rows_has_the_columns_of_all_others(scores: dict[str, Any]) -> None:
+    none = scores_of(COUNTS[:0])
+    assert list(none) == list(scores)
+    for name, column in none.items():
+        assert (len(column), type(column)) == (0, type(scores[name]))
+
+
 def test_a_vector_is_named_after_its_components(scores: dict[str, Any]) -> None:
     assert list(scores) == ["origin_near", "origin_far", "both", "place_mean_x", "place_mean_y"]
+
+
+@pytest.mark.parametrize("ending", [".root", ".parquet", ".h5"])
+@pytest.mark.parametrize("counts", [[2, 2], [1], [0], [0, 0], []])
+def test_lists_of_equal_length_and_pieces_without_rows_are_written(
+    tmp_path: Path, ending: str, counts: list[int]
+) -> None:
+    """What a library could take for a table, or for nothing at all."""
+    path = tmp_path / f"scored{ending}"
+    lists = Jagged.from_counts(np.array(counts, np.int64), np.arange(sum(counts), dtype=np.float32))
+    more = Jagged.from_counts(np.array([3, 1]), np.arange(4, dtype=np.float32))
+    with open_writer(path) as writer:
+        for piece in (lists, more):
+            writer.write({"score": piece, "entry": np.arange(len(piece))})
+    expected = [list(range(start, start + n)) for start, n in zip(np.cumsum([0, *counts]), counts, strict=False)]
+    assert read_back(path, "score") == [*expected, [0, 1, 2], [3]]
+    assert read_back(path, "entry") == [*range(len(counts)), 0, 1]
