@@ -117,3 +117,10 @@ def test_targets_are_typed(small: str) -> None:
     assert (pairing.kind, pairing.pairs, pairing.of, pairing.input) == ("pairs", "clusters", None, "clusters")
     assert str(pairing.expression) == "left.pt > right.pt"
     assert (label.kind, label.expression, label.expressions) == ("row", None, ())
+
+
+def test_pairs_of_very_many_objects_are_refused_before_the_memory_is_full(tell) -> None:  # type: ignore[no-untyped-def]
+    pairs = added("{pairs: clusters, expression: left.pt > right.pt}")
+    assert tell(pairs, ("keep: 10", "keep: 1000")) == []
+    (message,) = tell(pairs, ("keep: 10", "keep: 1000000"))
+    assert "`clusters` keeps 1,000,000 objects, which would be 1,000,000,000,000 pairs a row" in message

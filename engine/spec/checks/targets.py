@@ -11,6 +11,9 @@ from engine.spec.layouts import PAIR, base_of
 from engine.spec.sections import DataSpec, SampleSpec, TargetSpec
 from engine.spec.suggest import hint
 
+MOST_IN_PAIRS = 1000
+"""Objects of a row whose pairs are learnt: a batch holds a number for each."""
+
 
 def check_targets(data: DataSpec) -> Iterator[Mistake]:
     """Mistakes of targets, and of the labels of samples."""
@@ -73,6 +76,12 @@ def _names(target: TargetSpec, data: DataSpec) -> Iterator[Mistake]:
         yield Mistake((*target.path, key), message)
     elif spec is not None and spec.text is not None:
         message = f"the objects of `{spec.name}` are the tokens of a text, of which nothing is known to learn"
+        yield Mistake((*target.path, key), message)
+    elif spec is not None and target.kind == "pairs" and spec.keep is not None and spec.keep > MOST_IN_PAIRS:
+        message = (
+            f"`{spec.name}` keeps {spec.keep:,} objects, which would be {spec.keep**2:,} pairs a row; pairs are for "
+            f"inputs that keep at most {MOST_IN_PAIRS:,}"
+        )
         yield Mistake((*target.path, key), message)
     else:
         for view in views(data):
