@@ -113,7 +113,10 @@ def test_no_spec_is_left_out() -> None:
 def test_a_spec_is_right_trains_and_is_exported(
     name: str, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two steps move every trainable part, and ONNX Runtime agrees with torch on rows of the data."""
+    """Two steps move most of what can be learnt, and ONNX Runtime agrees with torch on rows of the data.
+
+    A spec without anything to learn needs no exported file.
+    """
     if name == "smartbkg/bias":
         request.getfixturevalue("scored")
     monkeypatch.chdir(folder)
@@ -123,7 +126,11 @@ def test_a_spec_is_right_trains_and_is_exported(
     start = build_network(plan, experiment.seed).state_dict()
     moved = checkpoint.read_weights(run.checkpoints / "last" / "network.safetensors")
     changed = [key for key in start if not np.array_equal(start[key].numpy(), moved[key].numpy())]
-    assert not changed if not plan.counts[0] else len(changed) > 0.5 * len(start)
+    if not plan.counts[0]:
+        assert not changed
+        return
+    assert len(changed) > 0.5 * len(start)
+    assert experiment.export
     agreements = [re.search(r"largest difference (\S+) in (\d+) rows", line) for line in told if "exported" in line]
     assert len(agreements) == len(experiment.export)
     for agreement in agreements:
