@@ -17,9 +17,22 @@ from engine.spec.load import load_experiment, load_text
 from engine.spec.writer import to_yaml
 from engine.validation import plan_of
 
-PATH = Path(__file__).resolve().parent.parent.parent / "specs" / "calratio.yaml"
+SPECS = Path(__file__).resolve().parent.parent.parent / "specs"
+PATH = SPECS / "calratio.yaml"
 TEXT = PATH.read_text(encoding="utf-8")
-PLAIN = load_experiment(PATH).document.value
+
+
+def plain_spec(name: str) -> Any:
+    """A shipped spec with all that it includes; of long vocabularies the beginning is enough."""
+    spec = copy.deepcopy(load_experiment(SPECS / f"{name}.yaml").document.value)
+    for value in spec["data"]["inputs"].values():
+        for owner in (value, *value.get("features", {}).values()):
+            if owner.get("vocabulary") is not None:
+                owner["vocabulary"] = owner["vocabulary"][:5]
+    return spec
+
+
+PLAIN = {name: plain_spec(name) for name in ("calratio", "ndive_ftag", "smartbkg", "smartbkg/bias")}
 
 SETTINGS = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
@@ -33,7 +46,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-PATHS = paths(PLAIN)
+PLACES = [(name, path) for name, spec in PLAIN.items() for path in paths(spec)]
 
 deep: Any = "x"
 for _ in range(35):
@@ -47,8 +60,10 @@ odd = st.sampled_from(
         0,
         0.5,
         1e300,
+        10**6,
         2**62,
         -(2**62),
+        float("nan"),
         float("inf"),
         "",
         " ",
@@ -79,6 +94,16 @@ odd = st.sampled_from(
         {"from": {}},
         {"nonsense": 1},
         {"for": {"units": []}, "layers": []},
+        "left.pt == right.pt",
+        "rank(left.pt)",
+        {"x": "pt >", "y": 1},
+        ["a", "a"],
+        [1, "1.0"],
+        "vocabularies/pdg.json",
+        "vocabularies/nothing.json",
+        "/dev/zero",
+        "skip",
+        "float16",
         deep,
     ]
 )
@@ -137,10 +162,11 @@ def test_a_mistake_of_any_depth_ends_the_command_with_2(override: str, sentence:
 
 
 @SETTINGS
-@given(st.lists(st.tuples(st.sampled_from(PATHS), odd), min_size=1, max_size=3))
-def test_values_of_a_wrong_kind(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
-    spec = copy.deepcopy(PLAIN)
-    for path, new in changes:
+@given(st.sampled_from(list(PLAIN)), st.data())
+def test_values_of_a_wrong_kind(name: str, data: st.DataObject) -> None:
+    spec = copy.deepcopy(PLAIN[name])
+    places = [path for other, path in PLACES if other == name]
+    for path, new in data.draw(st.lists(st.tuples(st.sampled_from(places), odd), min_size=1, max_size=3)):
         try:
             put(spec, path, new)
         except (TypeError, KeyError, IndexError):
@@ -149,28 +175,31 @@ def test_values_of_a_wrong_kind(changes: list[tuple[tuple[Any, ...], Any]]) -> N
 
 
 @SETTINGS
-@given(st.sampled_from(PATHS))
-def test_missing_keys_and_items(path: tuple[Any, ...]) -> None:
-    spec = copy.deepcopy(PLAIN)
+@given(st.sampled_from(PLACES))
+def test_missing_keys_and_items(place: tuple[str, tuple[Any, ...]]) -> None:
+    name, path = place
+    spec = copy.deepcopy(PLAIN[name])
     del get(spec, path[:-1])[path[-1]]
     outcome(to_yaml(spec))
 
 
 @SETTINGS
-@given(st.sampled_from(PATHS), st.text(st.characters(exclude_categories=("Cs",)), max_size=8))
-def test_keys_of_another_name(path: tuple[Any, ...], name: str) -> None:
-    spec = copy.deepcopy(PLAIN)
+@given(st.sampled_from(PLACES), st.text(st.characters(exclude_categories=("Cs",)), max_size=8))
+def test_keys_of_another_name(place: tuple[str, tuple[Any, ...]], key: str) -> None:
+    name, path = place
+    spec = copy.deepcopy(PLAIN[name])
     parent = get(spec, path[:-1])
     if isinstance(parent, dict):
-        parent[name] = parent.pop(path[-1])
+        parent[key] = parent.pop(path[-1])
     outcome(to_yaml(spec))
 
 
 @SETTINGS
-@given(st.sampled_from(PATHS), st.sampled_from(PATHS))
-def test_parts_in_each_others_place(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
-    spec = copy.deepcopy(PLAIN)
-    put(spec, one, copy.deepcopy(get(PLAIN, other)))
+@given(st.sampled_from(PLACES), st.sampled_from(PLACES))
+def test_parts_in_each_others_place(one: tuple[str, tuple[Any, ...]], other: tuple[str, tuple[Any, ...]]) -> None:
+    """Of the same spec, or of another one."""
+    spec = copy.deepcopy(PLAIN[one[0]])
+    put(spec, one[1], copy.deepcopy(get(PLAIN[other[0]], other[1])))
     outcome(to_yaml(spec))
 
 
@@ -206,6 +235,6 @@ def test_files_that_are_no_text(data: bytes, tmp_path_factory: Any) -> None:
 
 
 @SETTINGS
-@given(st.sampled_from(PATHS), st.text(max_size=20), st.sampled_from([".", "..", "=", ".0.", " . "]))
+@given(st.sampled_from(paths(PLAIN["calratio"])), st.text(max_size=20), st.sampled_from([".", "..", "=", ".0.", " . "]))
 def test_overrides_of_any_kind(path: tuple[Any, ...], value: str, glue: str) -> None:
     outcome(TEXT, (glue.join(map(str, path)) + "=" + value,))
