@@ -112,6 +112,24 @@ def test_unusable_tracks_do_not_spoil_the_others(implementation: str) -> None:
         assert (gradient[0, :4] != 0).any()
 
 
+def test_a_prior_that_is_not_finite_counts_as_none(implementation: str) -> None:
+    toys = make_toys(3, 5, seed=54)
+    leaves = leaves_of(torch.tensor(toys.tracks), torch.tensor(toys.variances), torch.ones(3, 5, dtype=torch.float64))
+    expected = vertex_fit(*leaves)
+    position, information = torch.zeros(3, 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
+    information[1, 0, 0] = np.inf
+    information[2] = np.nan
+    given = leaves_of(position, information)
+    found = vertex_fit(*leaves, prior=Prior(*given))
+    assert torch.allclose(found.vertex[1:], expected.vertex[1:], rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(found.vertex[0], expected.vertex[0], rtol=1e-6)
+    wanted = torch.autograd.grad(total(expected), leaves)
+    made = torch.autograd.grad(total(found), [*leaves, *given])
+    for gradient, without in zip(made, wanted, strict=False):
+        assert torch.allclose(gradient[1:], without[1:], rtol=1e-6, atol=1e-9)
+    assert all(torch.isfinite(gradient).all() for gradient in made)
+
+
 def numbers(dtype: str) -> st.SearchStrategy[float]:
     """Ordinary values, and everything else a float can hold."""
     width = 64 if dtype == "float64" else 32
