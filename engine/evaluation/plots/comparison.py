@@ -122,10 +122,11 @@ def _draw(
         if band is not None and reference is not None:
             runs = f" ({each.count} runs)" if each.count > 1 else ""
             _line(upper, grid, edges, band.mean, band.half, index, each.label + runs)
-            _line(lower, grid, edges, band.mean / reference.mean, band.half / reference.mean, index, "")
+            mean, half = (_over(values, reference.mean) for values in (band.mean, band.half))
+            _line(lower, grid, edges, mean, half, index, "")
     if len(found) == 1 and reference is not None and edges is None:
         for each in reference.each if found[0].count > 1 else ():
-            lower.plot(grid, each / reference.mean, color=GREY, linewidth=0.7)
+            lower.plot(grid, _over(each, reference.mean), color=GREY, linewidth=0.7)
     _finish(upper, lower, bands, shape, grid if edges is None else edges, words)
     stamp(upper, title if len(title) < 40 else name, f"{found[0].documents[0]['split']} split")
     parts = (_text(value) for key, value in labels.items() if key != "group")
@@ -165,6 +166,12 @@ def _interpolated(along: Array, values: Array, errors: Array, grid: Array, log: 
     return result, np.interp(grid, x, e, **ends)
 
 
+def _over(values: Array, reference: Array) -> Array:
+    """The ratio to the reference; NaN, which is not drawn, where that is 0."""
+    ratio: Array = np.divide(values, reference, out=np.full(len(values), np.nan), where=reference != 0)
+    return ratio
+
+
 def _line(axes: Axes, grid: Array, edges: Array | None, middle: Array, half: Array, index: int, label: str) -> None:
     low, high = middle - half, middle + half
     if edges is None:
@@ -197,7 +204,7 @@ def _finish(
     upper.set_ylabel(shape.titles[1].format(**words).removesuffix(", all"))
     lower.set_xlabel(shape.titles[0].format(**words))
     legend_above(upper, columns=1)
-    ratios = [band.mean / known[0].mean for band in known] + [each / known[0].mean for each in known[0].each]
+    ratios = [_over(values, known[0].mean) for values in (*(band.mean for band in known), *known[0].each)]
     known_ratios = np.concatenate([np.ones(1), *(ratio[np.isfinite(ratio)] for ratio in ratios)])
     low, high = (float(each) for each in np.quantile(known_ratios, (0.02, 0.98)))
     margin = max(0.04, 0.15 * (high - low))
