@@ -1,57 +1,28 @@
-"""The stages of a run, prepare -> train -> evaluate -> export, and what makes each of them up to date."""
+"""The commands: what each of them does with a spec or a run."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from engine.errors import DataError, EngineError, UsageError
-from engine.files import read_json
-from engine.progress import Progress
-from engine.runs import (
-    RunDirectory,
-    create_run,
-    describe_environment,
-    is_group,
-    open_run,
-    read_contract,
-    read_environment,
-    write_json,
+from engine.devices import available_processors, resolve_device
+from engine.job import (
+    SKIPPED,
+    Job,
+    Outcome,
+    dataset_line,
+    evaluate_job,
+    export_network,
+    outcome,
+    prepare_data,
+    reopen,
+    stages,
+    start,
+    trained_network,
 )
-
-if TYPE_CHECKING:
-    from engine.data.ledger import LedgerEntry
-    from engine.data.store import PreparedDataset
-    from engine.graph.network import Network
-    from engine.graph.plan import Plan
-    from engine.spec.experiment import Experiment
-
-SKIPPED = 3  # exit code of a command that is done, but had to leave files out
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command tells the user, and its exit code."""
-
-    text: str
-    exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run and all that its stages work with."""
-
-    experiment: Experiment
-    plan: Plan
-    dataset: PreparedDataset
-    run: RunDirectory
-    device: str
-    progress: Progress
+from engine.progress import Progress
+from engine.repeat import evaluate_group, resume_group, run_repeated
+from engine.runs import create_run, is_group, open_run
 
 
 def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int | None) -> Outcome:
@@ -60,7 +31,7 @@ def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int |
 
     experiment, _ = load_planned(spec, overrides)
     with Progress() as progress:
-        dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
+        dataset = prepare_data(experiment, prepared / experiment.name, workers, progress)
     return outcome([dataset_line(dataset)], dataset)
 
 
@@ -82,10 +53,8 @@ def run(
     device = resolve_device(device)
     check_precision(experiment.training, device)
     with Progress() as progress:
-        dataset = _prepare(experiment, prepared / experiment.name, workers, progress)
+        dataset = prepare_data(experiment, prepared / experiment.name, workers, progress)
         if repeat is not None:
-            from engine.repeat import run_repeated
-
             experiments = [load_planned(spec, [*overrides, f"seed={experiment.seed + n}"])[0] for n in range(repeat)]
             return run_repeated(experiments, dataset, out, device, workers, progress)
         directory = create_run(out, experiment.name)
@@ -93,23 +62,10 @@ def run(
         return stages(Job(experiment, plan, dataset, directory, device, progress), resume=False)
 
 
-def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirectory, device: str) -> None:
-    """Write into a new run directory all that a later command needs to go on with it."""
-    from engine.training.sources import keep_copies
-
-    directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
-    environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
-    write_json(directory.environment, environment)
-    write_json(directory.contract, dataset.contract())
-    keep_copies(experiment.training, directory)
-
-
 def resume(path: Path, device: str, workers: int | None) -> Outcome:
     """Continue a run, or all that is missing of repeated ones; stages that are complete are not done again."""
     with Progress() as progress:
         if is_group(path):
-            from engine.repeat import resume_group
-
             return resume_group(path, device, workers, progress)
         return stages(reopen(path, device, workers, progress), resume=True)
 
@@ -118,8 +74,6 @@ def evaluate(path: Path, device: str) -> Outcome:
     """Metrics, plots and report of a trained run, or of repeated ones, computed again."""
     with Progress() as progress:
         if is_group(path):
-            from engine.repeat import evaluate_group
-
             return evaluate_group(path, device, progress)
         job = reopen(path, device, None, progress)
         return outcome(evaluate_job(job), job.dataset)
@@ -138,7 +92,7 @@ def export(path: Path) -> Outcome:
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
-    return Outcome("\n".join(_export(experiment, trained_network(plan, directory, experiment.seed), directory)))
+    return Outcome("\n".join(export_network(experiment, trained_network(plan, directory, experiment.seed), directory)))
 
 
 def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: int) -> Outcome:
@@ -161,189 +115,3 @@ def simulate(kind: str, output: Path, events: int, generator: str | None, seed: 
 
     with Progress() as progress:
         return simulator(kind, generator)(output, events, seed, workers or available_processors(), progress)
-
-
-def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:
-    """The network with the best weights of a run, in inference mode, on the CPU.
-
-    Raises:
-        TrainingError: the run has no checkpoint yet.
-    """
-    from engine.graph.network import build_network
-    from engine.training import checkpoint
-
-    network = build_network(plan, seed)
-    best = checkpoint.find(directory.checkpoints, "best") or directory.checkpoints / "best"
-    checkpoint.load_weights(network, best)
-    return network.eval()
-
-
-def resolve_device(name: str) -> str:
-    """`auto` becomes the CUDA device where there is one.
-
-    Raises:
-        UsageError: no such device here.
-    """
-    import torch
-
-    there = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if there else "cpu"
-    try:
-        wanted = torch.device(name)
-        kind, number = wanted.type, wanted.index or 0
-    except RuntimeError:
-        kind, number = "?", 0
-    if kind not in ("cpu", "cuda"):
-        message = f"--device {name}: write auto, cpu, cuda or cuda:N"
-        raise UsageError(message)
-    if kind == "cuda" and not there:
-        message = f"--device {name}: there is no CUDA device here; `engine doctor` says why"
-        raise UsageError(message)
-    if kind == "cuda" and number >= torch.cuda.device_count():
-        message = f"--device {name}: the CUDA devices here are numbered from 0 to {torch.cuda.device_count() - 1}"
-        raise UsageError(message)
-    return name
-
-
-def available_processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def reopen(path: Path, device: str, workers: int | None, progress: Progress) -> Job:
-    """A run that was started before, with the data that it was started with.
-
-    Raises:
-        DataError: the prepared data are no longer those of the run.
-    """
-    from engine.validation import load_planned
-
-    directory = open_run(path)
-    experiment, plan = load_planned(directory.spec, ())
-    device = resolve_device(device)
-    dataset = _trained_on(directory, experiment, workers, progress)
-    return Job(experiment, plan, dataset, directory, device, progress)
-
-
-def _trained_on(
-    directory: RunDirectory, experiment: Experiment, workers: int | None, progress: Progress
-) -> PreparedDataset:
-    """The prepared data of a run: as they are if they are still the same, else prepared again from the files.
-
-    Raises:
-        DataError: they have become others.
-    """
-    from engine.data.store import PreparedDataset
-
-    folder = Path(read_environment(directory)["prepared"])
-    contract = read_contract(directory)
-    with suppress(DataError):
-        dataset = PreparedDataset.open(folder)
-        if dataset.contract() == contract and dataset.is_complete():
-            return dataset
-    dataset = _prepare(experiment, folder, workers, progress)
-    differing = [key for key, value in dataset.contract().items() if contract.get(key) != value]
-    if differing:
-        message = (
-            f"{directory.path} was trained on other data than {dataset.path} holds now: "
-            f"{', '.join(differing)} differ; put the files back as they were, or start a new run"
-        )
-        raise DataError(message)
-    return dataset
-
-
-def _prepare(experiment: Experiment, folder: Path, workers: int | None, progress: Progress) -> PreparedDataset:
-    from engine.data.prepare import prepare as prepare_data
-
-    def told(done: int, total: int, entry: LedgerEntry) -> None:
-        task.total = total
-        task.advance(done - task.done)
-
-    with progress.task("preparing", unit="files") as task:
-        return prepare_data(experiment.data, folder, workers or available_processors(), told)
-
-
-def stages(job: Job, resume: bool) -> Outcome:
-    """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it."""
-    job.progress.say(f"run {job.run.path}")
-    parts: list[tuple[str, Callable[[], list[str]]]] = [
-        ("train", lambda: _train(job, resume)),
-        ("evaluate", lambda: evaluate_job(job)),
-        ("export", lambda: _export_trained(job)),
-    ]
-    done: dict[str, list[str]] = {}
-    if resume and job.run.stages.is_file():
-        done = read_json(job.run.stages, "what the run notes about its stages")
-    for name, stage in parts:
-        if name not in done:
-            try:
-                done[name] = stage()
-            except EngineError:
-                for line in (line for lines in done.values() for line in lines):
-                    job.progress.say(line)
-                raise
-            write_json(job.run.stages, done)
-    return outcome([dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
-
-
-def _train(job: Job, resume: bool) -> list[str]:
-    from engine.training.train import train
-
-    _rehearse_export(job)
-    summary = train(job.experiment, job.plan, job.dataset, job.run, job.device, resume, job.progress)
-    return [summary.sentence]
-
-
-def _rehearse_export(job: Job) -> None:
-    """What export would complain about after the training, it says before."""
-    if not job.experiment.export:
-        return
-    from engine.export.deployed import rehearse
-    from engine.graph.network import build_network
-
-    network = build_network(job.plan, job.experiment.seed).eval()
-    rehearse(job.experiment, network, tuple(job.experiment.trained_on), job.dataset.contract())
-
-
-def evaluate_job(job: Job) -> list[str]:
-    from engine.evaluation.history import read_history
-    from engine.evaluation.stage import evaluate_run, headline_lines
-    from engine.training.board import record_results
-
-    job.progress.say("evaluating")
-    network = trained_network(job.plan, job.run, job.experiment.seed).to(job.device)
-    result = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
-    steps = read_history(job.run.metrics_log).steps
-    record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
-    return [*headline_lines(result), f"report {job.run.report}"]
-
-
-def _export_trained(job: Job) -> list[str]:
-    if not job.experiment.export:
-        return []
-    job.progress.say("exporting")
-    return _export(job.experiment, trained_network(job.plan, job.run, job.experiment.seed), job.run)
-
-
-def _export(experiment: Experiment, network: Network, directory: RunDirectory) -> list[str]:
-    from engine.export.export import export_run
-
-    return [
-        f"exported {path} (largest difference {agreement.largest:.1e} in {agreement.rows} rows)"
-        for path, agreement in export_run(experiment, network, tuple(experiment.trained_on), directory)
-    ]
-
-
-def dataset_line(dataset: PreparedDataset) -> str:
-    samples: dict[str, Any] = dataset.manifest["samples"]
-    rows = sum(sample["rows"] for sample in samples.values())
-    each = ", ".join(f"{name} {sample['rows']}" for name, sample in samples.items())
-    return f"prepared {dataset.path}: {rows} rows ({each})"
-
-
-def outcome(lines: list[str], dataset: PreparedDataset) -> Outcome:
-    """What is done, then what had to be left out."""
-    lost = [entry for entry in dataset.ledger if entry.lost]
-    told = [f"left out {entry.reason}" for entry in lost]
-    return Outcome("\n".join([*lines, *told]), SKIPPED if lost else 0)

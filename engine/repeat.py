@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExportError, Interrupted, TrainingError
 from engine.files import read_json
-from engine.pipeline import Outcome, dataset_line, evaluate_job, outcome, reopen, stages, start
+from engine.job import Outcome, dataset_line, evaluate_job, outcome, reopen, stages, start
 from engine.progress import Progress
 from engine.runs import GROUP, RunDirectory, create_group, write_json
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset
-    from engine.pipeline import Job
+    from engine.job import Job
     from engine.spec.experiment import Experiment
 
 

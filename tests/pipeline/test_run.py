@@ -14,7 +14,7 @@ import pytest
 import uproot
 from click.testing import Result
 
-from engine import pipeline
+from engine import job
 from engine.errors import ExportError
 from engine.export.front import Front
 
@@ -120,7 +120,7 @@ def test_finished_stages_are_told_where_a_later_one_fails(
     stages = finished_run / "stages.json"
     kept = stages.read_text()
     stages.write_text(json.dumps({name: lines for name, lines in json.loads(kept).items() if name != "export"}))
-    monkeypatch.setattr(pipeline, "_export", fails)
+    monkeypatch.setattr(job, "export_network", fails)
     try:
         result = engine("resume", finished_run, "--device", "cpu")
     finally:
