@@ -7,26 +7,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import Mistake, Path
-from engine.graph.control import branch_values, share_parts
+from engine.graph.containers import CONTAINERS, shared_step
 from engine.graph.conventions import Conventions
 from engine.graph.flows import Flow, Place, by_argument, inputs_of
 from engine.graph.order import order_nodes
 from engine.graph.parameters import make_block, values_of
 from engine.graph.planned import (
-    Branches,
     Chain,
     Composite,
     PlannedGraph,
     PlannedNode,
     PlannedSource,
     Primitive,
-    Shared,
     Step,
 )
 from engine.graph.registry import CONTROL, Block, in_short, primitive_blocks
 from engine.graph.substitute import Substitution, UnknownTypeError
 from engine.graph.types import RuleError, TensorType, plural
-from engine.spec.layers import MalformedError, read_layers
+from engine.spec.layers import MalformedError
 from engine.spec.sections.model import BlockSpec, LayerSpec, NodeSpec, SourceSpec
 from engine.spec.suggest import hint
 
@@ -169,12 +167,8 @@ class Planner:
             raise TooLargeError
         if spec.block in self.blocks:
             return self.composite(spec, flow, place, steps)
-        if spec.block == "repeat":
-            return self.repeat(spec, flow, place, steps)
-        if spec.block == "parallel":
-            return self.parallel(spec, flow, place, steps)
-        if spec.block == "share":
-            return self.share(spec, flow, place, steps)
+        if spec.block in CONTAINERS:
+            return CONTAINERS[spec.block](self, spec, flow, place, steps)
         kind = primitive_blocks().get(spec.block)
         if kind is None:
             names = [*self.blocks, *primitive_blocks(), *CONTROL]
@@ -206,89 +200,11 @@ class Planner:
             self.complain(spec, place, error.message, error.parameter)
             return None
         step = Primitive(f"{len(steps)}_{kind.name}", block, types, outcome)
-        share = getattr(block, "share", None)
-        if share is not None:
-            return self.shared_step(spec, share, replace(step, key=f"0_{kind.name}"), place, steps)
+        shared = getattr(block, "share", None)
+        if shared is not None:
+            return shared_step(self, spec, shared, replace(step, key=f"0_{kind.name}"), place, steps)
         steps.append(step)
         return Flow(outcome.outputs, (None,) * len(outcome.outputs), outcome.names)
-
-    def repeat(self, spec: LayerSpec, flow: Flow | None, place: Place, steps: list[Step]) -> Flow | None:
-        """The same layers several times, one after the other."""
-        layers = read_layers(spec.parameters.get("layers"), (*spec.path, "layers"))
-        rounds = self.rounds(spec, place)
-        for values in rounds or ():
-            self.steps += 1
-            inner = replace(place, substitution=place.substitution.within(values))
-            _, flow = self.chain(layers, flow, inner, steps)
-        return flow if rounds is not None else None
-
-    def parallel(self, spec: LayerSpec, flow: Flow | None, place: Place, steps: list[Step]) -> Flow | None:
-        """The same layers several times, side by side."""
-        layers = read_layers(spec.parameters.get("layers"), (*spec.path, "layers"))
-        rounds = self.rounds(spec, place)
-        chains: list[Chain] = []
-        for values in rounds or ():
-            self.steps += 1
-            inner = replace(place, substitution=place.substitution.within(values))
-            branch, end = self.chain(layers, flow, inner)
-            if end is not None:
-                chains.append(Chain(tuple(branch), end.types))
-        if not rounds or len(chains) < len(rounds):
-            if rounds is not None and not rounds:
-                self.complain(spec, place, "needs at least one branch", "times")
-            return None
-        steps.append(Branches(f"{len(steps)}_parallel", tuple(chains)))
-        types = tuple(value for chain in chains for value in chain.outputs)
-        return Flow(types, (None,) * len(types))
-
-    def rounds(self, spec: LayerSpec, place: Place) -> list[dict[str, Any]] | None:
-        """What the names of `for:` stand for in each round; None where there are mistakes."""
-        return branch_values(spec, place.substitution, lambda message, name: self.complain(spec, place, message, name))
-
-    def share(self, spec: LayerSpec, flow: Flow | None, place: Place, steps: list[Step]) -> Flow | None:
-        """Layers whose weights are used wherever the name stands."""
-        parts = share_parts(spec, place.substitution, lambda message, name: self.complain(spec, place, message, name))
-        if parts is None:
-            return None
-        name, raw = parts
-        path = (*spec.path, "layers")
-        if name not in self.shares:
-            if raw is None:
-                self.complain(spec, place, f"uses `{name}` for the first time and needs its `layers`", None)
-                return None
-            inner, end = self.chain(read_layers(raw, path), flow, place)
-            chain = Chain(tuple(inner), end.types, end.names) if end is not None else None
-            self.shares[name] = (raw, chain, flow.types if flow is not None else ())
-            owner = True
-        else:
-            first, chain, types = self.shares[name]
-            owner = False
-            if raw is not None and raw != first:
-                self.complain(spec, place, f"has other layers than the first `{name}`; leave them out here", "layers")
-                return None
-            if chain is not None and flow is not None and flow.types != types:
-                now, then = (", ".join(map(str, each)) for each in (flow.types, types))
-                self.complain(spec, place, f"gets {now}, but the weights of `{name}` are for {then}", None)
-                return None
-        if chain is None:
-            return None
-        steps.append(Shared(f"{len(steps)}_share", name, owner, chain))
-        return Flow(chain.outputs, (None,) * len(chain.outputs), chain.names)
-
-    def shared_step(self, spec: LayerSpec, name: str, step: Primitive, place: Place, steps: list[Step]) -> Flow | None:
-        """A single block with shared weights (`embedding: {share: pdg}`), for any number of objects."""
-        first = self.shares.setdefault(name, (step.block, None, ()))[0]
-        owner = self.shares[name][1] is None
-        if first != step.block:
-            here, there = step.block.describe, first.describe
-            what = f"an {there}, but is an {here} here" if here != there else "a block that has other parameters"
-            self.complain(spec, place, f"shares `{name}` with {what}", "share")
-            return None
-        chain = Chain((step,), step.outcome.outputs)
-        if owner:
-            self.shares[name] = (first, chain, ())
-        steps.append(Shared(f"{len(steps)}_{spec.block}", name, owner, chain))
-        return Flow(chain.outputs, (None,))
 
     def composite(self, spec: LayerSpec, flow: Flow | None, place: Place, steps: list[Step]) -> Flow | None:
         """A block written in YAML."""
