@@ -36,7 +36,8 @@ def put_in(document: Document, beside: Path) -> list[Mistake]:
     for path, owner in _owners(document.value):
         try:
             if isinstance(owner[KEY], str):
-                found = _find(owner[KEY], Path(document.locate(path)[0]).parent, beside)
+                stands_in = Path(document.locate(path)[0])  # no file where `--set` says it
+                found = _find(owner[KEY], *([stands_in.parent] if stands_in.is_file() else []), beside)
                 if found not in read:
                     read[found] = _tokens(found)
                 owner[KEY] = read[found]

@@ -166,3 +166,16 @@ def test_a_file_that_holds_no_vocabulary(write: Write, words: str, message: str)
     assert len(found) == 1
     assert found[0].startswith("9: ")
     assert message in found[0]
+
+
+def test_a_vocabulary_named_by_an_override_is_looked_for_beside_the_spec(tmp_path: Path) -> None:
+    specs = Path(__file__).resolve().parent.parent.parent / "specs"
+    changed = "data.inputs.pdg.features.PDG.vocabulary="
+    with pytest.raises(SpecError, match=f"there is no vocabulary `none.json` in {specs} nor among"):
+        load_experiment(specs / "smartbkg.yaml", [f"{changed}none.json"])
+    (tmp_path / "few.json").write_text("[11, 22]")
+    (tmp_path / "own.yaml").write_text("include: smartbkg.yaml\nname: own\n")
+    experiment = load_experiment(tmp_path / "own.yaml", [f"{changed}few.json"])
+    vocabulary = experiment.data.inputs["pdg"].features["PDG"].vocabulary
+    assert vocabulary is not None
+    assert vocabulary.tokens == ("11", "22")
