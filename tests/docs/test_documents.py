@@ -52,6 +52,21 @@ def test_the_tutorial_works_as_it_stands(repository: Path, tmp_path: Path, monke
     assert (tmp_path / "runs" / "gated" / "latest" / "export" / "model.onnx").is_file()
 
 
+@pytest.mark.slow
+def test_the_tutorial_of_vertices_works_as_it_stands(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (repository / "docs" / "tutorial_ndive.md").read_text(encoding="utf-8")
+    before, after = text.split("## 3.")
+    _follow(before)
+    (own,) = re.findall(r"```yaml\n(.*?)```", after, re.S)
+    (tmp_path / "specs" / "my_loss.yaml").write_text(own, encoding="utf-8")
+    _follow(after)
+    assert (tmp_path / "taggers" / "report.html").is_file()
+    assert (tmp_path / "scored.root").is_file()
+
+
 def test_every_link_between_documents_leads_somewhere(repository: Path) -> None:
     documents = [repository / "README.md", repository / "CONTRIBUTING.md", *(repository / "docs").glob("*.md")]
     assert len(documents) >= 5
