@@ -8,8 +8,8 @@ from engine.data.columns import Array
 from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import Normalise, class_weights
 from engine.evaluation.metrics.registry import Computed, metric
-from engine.evaluation.metrics.result import Headline, Part
-from engine.evaluation.metrics.roc import Comparison, area_error, comparisons, require_weights
+from engine.evaluation.metrics.result import Part
+from engine.evaluation.metrics.roc import Comparison, area_error, comparisons, headlines, require_weights
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import Labelled, UnavailableError, labelled
 from engine.statistics import area_under_curve
@@ -32,16 +32,8 @@ def auc(
     rows = labelled(predictions, of, target, weight)
     rows_weights = class_weights(rows, normalise, factors or {})
     parts = [_part(rows, rows_weights, comparison) for comparison in comparisons(rows, signal, backgrounds, per)]
-    headlines = [
-        Headline(
-            f"AUC, {part.labels['signal']} against {', '.join(part.labels['background'])}",
-            part.values["auc"],
-            part.values.get("auc_error"),
-        )
-        for part in parts
-        if part.labels["group"] == "all"
-    ]
-    return Computed({"of": rows.output, "target": rows.target}, tuple(parts), tuple(headlines))
+    lines = headlines(parts, "AUC", "auc")
+    return Computed({"of": rows.output, "target": rows.target}, tuple(parts), tuple(lines))
 
 
 def _part(rows: Labelled, weights: Array, comparison: Comparison) -> Part:

@@ -10,8 +10,8 @@ from engine.data.columns import Array
 from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import Normalise, class_weights
 from engine.evaluation.metrics.registry import Computed, metric
-from engine.evaluation.metrics.result import Headline, Part
-from engine.evaluation.metrics.roc import Comparison, comparisons, require_weights
+from engine.evaluation.metrics.result import Part
+from engine.evaluation.metrics.roc import Comparison, comparisons, headlines, require_weights
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import Labelled, UnavailableError, labelled
 
@@ -67,16 +67,8 @@ def precision_recall(
     rows = labelled(predictions, of, target, weight)
     weights = class_weights(rows, normalise, factors or {})
     parts = [_part(rows, weights, comparison) for comparison in comparisons(rows, signal, backgrounds, per)]
-    headlines = [
-        Headline(
-            f"Average precision, {part.labels['signal']} against {', '.join(part.labels['background'])}",
-            part.values["average_precision"],
-            part.values.get("average_precision_error"),
-        )
-        for part in parts
-        if part.labels["group"] == "all"
-    ]
-    return Computed({"of": rows.output, "target": rows.target}, tuple(parts), tuple(headlines))
+    lines = headlines(parts, "Average precision", "average_precision")
+    return Computed({"of": rows.output, "target": rows.target}, tuple(parts), tuple(lines))
 
 
 def _part(rows: Labelled, weights: Array, comparison: Comparison) -> Part:

@@ -185,11 +185,22 @@ def part_of_curve(rows: Labelled, weights: Array, comparison: Comparison, workin
 def _headlines(parts: Sequence[Part]) -> tuple[Headline, ...]:
     found: list[Headline] = []
     for part in parts:
-        if part.labels["group"] != "all":
-            continue
-        against = f"{part.labels['signal']} against {', '.join(part.labels['background'])}"
-        found.append(Headline(f"AUC, {against}", part.values["auc"], part.values.get("auc_error")))
-        for point in part.values.get("working_points", ()):
-            label = f"Rejection at {100 * point['signal_efficiency']:g} % efficiency, {against}"
+        found += headlines([part], "AUC", "auc")
+        for point in part.values.get("working_points", ()) if part.labels["group"] == "all" else ():
+            label = f"Rejection at {100 * point['signal_efficiency']:g} % efficiency, {against(part)}"
             found.append(Headline(label, point["rejection"], point["rejection_error"]))
     return tuple(found)
+
+
+def headlines(parts: Sequence[Part], title: str, value: str) -> list[Headline]:
+    """A number with its error (`<value>_error`) for each comparison of all rows."""
+    return [
+        Headline(f"{title}, {against(part)}", part.values[value], part.values.get(f"{value}_error"))
+        for part in parts
+        if part.labels["group"] == "all"
+    ]
+
+
+def against(part: Part) -> str:
+    """Which signal and which backgrounds a comparison is of, in words."""
+    return f"{part.labels['signal']} against {', '.join(part.labels['background'])}"
