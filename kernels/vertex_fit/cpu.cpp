@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "../levels.h"
 #include "run.h"
 
 namespace engine {
@@ -16,19 +17,7 @@ const VertexFitKind vertex_fit_baseline[6] = {kind<float, 16, Diagonal, false>()
 
 namespace {
 
-// By the processor's features; its model's name says nothing about one that came later.
-int detected_level() {
-#if ENGINE_HAS_CLONES
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
-        const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-        return wide ? 2 : 1;
-    }
-#endif
-    return 0;
-}
-std::atomic<int> level{detected_level()};
+std::atomic<int> level{running_level()};
 
 const VertexFitKind& kind_of(const EngineVertexInputs& in, int double_precision) {
     const int kind = (double_precision ? 3 : 0) + (in.ndive ? 2 : in.full_covariance ? 1 : 0), highest = level;
@@ -39,8 +28,24 @@ const VertexFitKind& kind_of(const EngineVertexInputs& in, int double_precision)
     return (void)highest, vertex_fit_baseline[kind];
 }
 
+// While it lives, results too small for a normal number are zero. In float32 the products of small variances are, and every one of them
+// would cost a hundred cycles.
+struct FlushToZero {
+#ifdef __SSE__
+    unsigned before = __builtin_ia32_stmxcsr();
+    explicit FlushToZero(bool wanted) {
+        if (wanted) __builtin_ia32_ldmxcsr(before | 0x8000);
+    }
+    ~FlushToZero() { __builtin_ia32_ldmxcsr(before); }
+    FlushToZero(const FlushToZero&) = delete;
+    FlushToZero& operator=(const FlushToZero&) = delete;
+#else
+    explicit FlushToZero(bool) {}
+#endif
+};
+
 // Whole jets a thread, so that no two threads add to the same track.
-template <class F> int in_threads(const EngineVertexInputs& in, const VertexFitKind& kind, int threads, F work) {
+template <class F> int in_threads(const EngineVertexInputs& in, const VertexFitKind& kind, int double_precision, int threads, F work) {
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, in.jets / 32));
     std::atomic<int> failed{0};
     auto guarded = [&](int64_t part) {
@@ -52,6 +57,7 @@ template <class F> int in_threads(const EngineVertexInputs& in, const VertexFitK
             failed = 1;
             return;
         }
+        const FlushToZero flush(!double_precision);
         work(first * in.vertices, last * in.vertices, memory, most);
         ::operator delete(memory, std::align_val_t(64));
     };
@@ -71,18 +77,18 @@ template <class F> int in_threads(const EngineVertexInputs& in, const VertexFitK
 
 int engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, int threads) {
     const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_threads(*in, kind, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) { kind.forward(*in, *out, first, last, memory, most); });
+    return engine::in_threads(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) { kind.forward(*in, *out, first, last, memory, most); });
 }
 
 int engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
                                const EngineVertexGradients* out, int double_precision, int threads) {
     const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_threads(*in, kind, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) {
+    return engine::in_threads(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) {
         kind.backward(*in, *solution, *cotangents, *out, first, last, memory, most);
     });
 }
 
 int engine_vertex_fit_level(int highest) {
-    engine::level = std::min(highest < 0 ? 2 : highest, engine::detected_level());
+    engine::level = std::min(highest < 0 ? 2 : highest, engine::running_level());
     return engine::level;
 }

@@ -15,6 +15,7 @@ template <class T> __device__ bool sound(T x) { return finite(x); }
 
 // The tracks of one problem, read from the inputs whenever they are needed.
 template <class T, class C, bool Approximate> struct Tracks {
+    static constexpr int block = 1;
     const EngineVertexInputs& in;
     T* momenta;
     int64_t first, first_weight;
@@ -65,7 +66,7 @@ template <class T, class C, bool Approximate> struct Tracks {
     __device__ void keep_motion(int, const Motion<T>&) {}
     template <bool> __device__ Motion<T> motion(int i, const Vector<T>& v, const Momentum<T>& p) {
         load(i);
-        const auto f = linearise<Approximate>(helix, cov, v, p, frame.t);
+        auto f = linearise<Approximate>(helix, cov, v, p, frame.t);
         Vector<T> unused;
         return engine::motion<Approximate>(f, Weighed<T>(f), p, false, unused);
     }
@@ -179,7 +180,7 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     if (ct.covariance) {
         Symmetric<T> m = exact, spread = exact;
         for (int i = 0; i < n; ++i) {
-            const auto f = linear(i);
+            auto f = linear(i);
             Symmetric<T> part = Weighed<T>(f).information(f);
             accumulate(m, tracks.w, part);
             accumulate(spread, tracks.w * tracks.w, part);
@@ -189,7 +190,7 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     }
     Vector<T> rhs = ct.vertex;
     for (int i = 0; i < n; ++i) {
-        const auto f = linear(i);
+        auto f = linear(i);
         Response<T> r;
         respond<Ndive>(r, f, tracks.cov, tracks.w, momentum_cotangent(i), ct, exact, rhs);
     }
@@ -198,7 +199,7 @@ __device__ void backward_problem(const EngineVertexInputs& in, const EngineVerte
     bool fine = solution.status[problem] < singular && sound(lambda) && sound(ct.gamma_m) && sound(ct.gamma_s);
     for (int pass = 0; pass < 2 && fine; ++pass) {  // first look whether all is finite, then write
         for (int i = 0; i < n; ++i) {
-            const auto f = linear(i);
+            auto f = linear(i);
             Response<T> r;
             Symmetric<T> unused_matrix;
             Vector<T> unused;

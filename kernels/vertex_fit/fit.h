@@ -70,6 +70,53 @@ ENGINE_INLINE Momentum<T> follow(Tracks& tracks, int i, const Vector<T>& previou
     return p;
 }
 
+// What a pass over the tracks adds up.
+template <class T> struct Sums {
+    Symmetric<T> m, spread;
+    Vector<T> b;
+    T chi2{}, straight{};
+};
+template <class T> ENGINE_INLINE Sums<T> start(const Prior<T>& prior, const Vector<T>& v, const T& reference_t) {
+    if (!prior.given) return {};
+    const Vector<T> pull = prior.pull(v, reference_t);
+    return {prior.information, prior.information, pull, dot(prior.distance(v, reference_t), pull), T{}};
+}
+
+// One pass: the momenta after the last step, everything linearised at v and summed. Some tracks are aimed first and then finished: the
+// processor sees a hundred instructions ahead, and the second track's division need not wait for the first one's sums.
+template <bool Approximate, class T, class Tracks>
+ENGINE_INLINE void pass(Tracks& tracks, int n, bool first, const Vector<T>& v, const Vector<T>& previous, const Vector<T>& step, mask_t<T> moving,
+                        mask_t<T> near, const T& reference_t, Sums<T>& sums) {
+    constexpr int block = Tracks::block;
+    for (int from = 0; from < n; from += block) {
+        Aim<T> aims[block];
+        Momentum<T> momenta[block];
+        const int to = n < from + block ? n : from + block;
+        for (int i = from; i < to; ++i) {
+            momenta[i - from] = first ? tracks.momentum(i) : follow<Approximate>(tracks, i, previous, step, moving);
+            aims[i - from] = Aim<T>(tracks.q(i), v, momenta[i - from]);
+        }
+        for (int i = from; i < to; ++i) {
+            const Momentum<T>& p = momenta[i - from];
+            auto f = linearise<Approximate>(aims[i - from], tracks.q(i), tracks.covariance(i), v, p, reference_t);
+            const Weighed<T> weighed(f);
+            const T w = tracks.weight(i);
+            const Symmetric<T> part = weighed.information(f);
+            accumulate(sums.m, w, part);
+            accumulate(sums.spread, T(w * w), part);
+            Vector<T> down = weighed.force(f);
+            tracks.keep_motion(i, motion<Approximate>(f, weighed, p, near, down));
+            sums.b.x += w * down.x;
+            sums.b.y += w * down.y;
+            sums.b.z += w * down.z;
+            sums.chi2 += w * (f.y1 * weighed.l1 + f.y2 * weighed.l2);
+            if (!first) continue;
+            const T tilt = reference_t - f.t * f.c;
+            sums.straight += w * (f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
+        }
+    }
+}
+
 template <bool Approximate, class T, class Tracks>
 ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T heaviest, const Prior<T>& prior, const Settings& settings) {
     constexpr bool wide = sizeof(scalar_t<T>) == 8;
@@ -87,42 +134,22 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
     Vector<T> step{}, previous = v;
     T last = zero;
     for (int iteration = 0; iteration < settings.max_iterations; ++iteration) {
-        Symmetric<T> m = prior.given ? prior.information : Symmetric<T>{}, spread = m;
-        Vector<T> b = prior.given ? prior.pull(v, reference_t) : Vector<T>{};
-        const mask_t<T> near_solution = iteration > 0 ? last < close : none;
-        T chi2 = prior.given ? dot(prior.distance(v, reference_t), b) : zero, straight{};
-        for (int i = 0; i < n; ++i) {
-            Momentum<T> p = iteration > 0 ? follow<Approximate>(tracks, i, previous, step, moving) : tracks.momentum(i);
-            const auto f = linearise<Approximate>(tracks.q(i), tracks.covariance(i), v, p, reference_t);
-            Weighed<T> weighed(f);
-            T w = tracks.weight(i);
-            Symmetric<T> part = weighed.information(f);
-            accumulate(m, w, part);
-            accumulate(spread, T(w * w), part);
-            Vector<T> down = weighed.force(f);
-            tracks.keep_motion(i, motion<Approximate>(f, weighed, p, near_solution, down));
-            b.x += w * down.x;
-            b.y += w * down.y;
-            b.z += w * down.z;
-            chi2 += w * (f.y1 * weighed.l1 + f.y2 * weighed.l2);
-            if (iteration == 0) {
-                T tilt = reference_t - f.t * f.c;
-                straight += w * (f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
-            }
-        }
+        Sums<T> sums = start(prior, v, reference_t);
+        pass<Approximate>(tracks, n, iteration == 0, v, previous, step, moving, iteration > 0 ? last < close : none, reference_t, sums);
+        const Symmetric<T>& m = sums.m;
         Factors<T> factors(m);
         mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);
         if (iteration == 0) {
             mask_t<T> constrained = prior.information.a11 + prior.information.a22 + prior.information.a33 > zero;
-            regular = regular & (constrained | (straight > parallel * (m.a22 + m.a33)));
+            regular = regular & (constrained | (sums.straight > parallel * (m.a22 + m.a33)));
         }
-        Vector<T> d = factors.solve(b);
-        T gain = dot(b, d);
-        Symmetric<T> covariance = covariance_of(factors, spread, settings.sandwich);
-        mask_t<T> good = active & regular & finite(gain + d.x + d.y + d.z + chi2) & finite(covariance.a11 + covariance.a22 + covariance.a33);
+        Vector<T> d = factors.solve(sums.b);
+        T gain = dot(sums.b, d);
+        Symmetric<T> covariance = covariance_of(factors, sums.spread, settings.sandwich);
+        mask_t<T> good = active & regular & finite(gain + d.x + d.y + d.z + sums.chi2) & finite(covariance.a11 + covariance.a22 + covariance.a33);
         out.status = select<T>(active & (regular == none), constant<T>(singular), out.status);
         out.covariance = keep<T>(good, covariance, out.covariance);
-        out.chi2 = select<T>(good, chi2 - gain, out.chi2);
+        out.chi2 = select<T>(good, sums.chi2 - gain, out.chi2);
         step = {select<T>(good, d.x, zero), select<T>(good, d.y, zero), select<T>(good, d.z, zero)};
         previous = v;
         v = {v.x + step.x, v.y + step.y, v.z + (step.z + reference_t * step.x)};

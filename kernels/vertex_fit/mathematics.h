@@ -124,7 +124,7 @@ template <class T, class Corner> struct Linear {
     T s, c, Q, ik, e1, e2, e3, e4, e5, y1, y2, d11, d12, d21, d22;
     T w11, w12, w22, x11, x13, x21, x22, x23;  // W and X = -N^T V E, E the last three columns of 1
     Corner x12;
-    T t, u, R, k, G2, g, a, rho, k11, k13, k21, k22, k23;
+    T t, u, R, k, G2, g, a, rho, k11, k13, k21, k22, k23, scale;
 };
 
 template <class T> ENGINE_INLINE void project(Linear<T, Zero>& f, const Diagonal<T>& cov) {
@@ -136,7 +136,7 @@ template <class T> ENGINE_INLINE void project(Linear<T, Zero>& f, const Diagonal
     f.x23 = f.k23 * v[4];
     f.w22 = v[0] + f.x11 * f.k11 + f.x13 * f.k13;
     f.w12 = f.x11 * f.k21 + f.x13 * f.k23;
-    f.w11 = v[1] + f.x21 * f.k21 + f.x22 * f.k22 + f.x23 * f.k23;
+    f.w11 = (v[1] + f.x22 * f.k22) + (f.x21 * f.k21 + f.x23 * f.k23);
 }
 
 template <class T> ENGINE_INLINE void project(Linear<T, T>& f, const Full<T>& cov) {
@@ -162,9 +162,10 @@ template <class T> ENGINE_INLINE void small_angles(const T& phi, const T& theta,
     auto k = [](double value) { return constant<T>(value); };
     T z = phi * phi, y = theta * theta;
     if constexpr (sizeof(scalar_t<T>) == 8) {
-        sine = phi + phi * z * (k(-0.16666666666666153) + z * (k(0.0083333333096819097) - z * k(0.00019839655219102107)));
-        cosine = one + z * (k(-0.5) + z * (k(0.041666666666666153) + z * (k(-0.0013888888865237263) + z * k(2.4799972668668839e-5))));
-        tangent = theta + theta * y * (k(0.33333333333331716) + y * (k(0.13333333346581837) + y * (k(0.053968084432710181) + y * k(0.021938883577929789))));
+        const T z2 = z * z, y2 = y * y;
+        sine = phi + phi * z * ((k(-0.16666666666666153) + z * k(0.0083333333096819097)) - z2 * k(0.00019839655219102107));
+        cosine = (one - z * k(0.5)) + z2 * ((k(0.041666666666666153) - z * k(0.0013888888865237263)) + z2 * k(2.4799972668668839e-5));
+        tangent = theta + theta * y * ((k(0.33333333333331716) + y * k(0.13333333346581837)) + y2 * (k(0.053968084432710181) + y * k(0.021938883577929789)));
     } else {
         sine = phi + phi * z * (k(-0.16666666628824501) + z * k(0.0083325583205220294));
         cosine = one + z * (k(-0.5) + z * k(0.04166395408766405));
@@ -180,21 +181,31 @@ template <class T> ENGINE_INLINE void small_angles(const T& phi, const T& theta,
     tangent = select<T>(far_theta, s / c, tangent);
 }
 
+// A track's direction at the vertex and the point of closest approach, the first half of its linearisation.
+template <class T> struct Aim {
+    T s, c, t, rho, Q, R, k, ik;
+    Aim() = default;
+    ENGINE_INLINE Aim(const Helix<T>& q, const Vector<T>& v, const Momentum<T>& p) {
+        T sine, cosine, tangent;
+        const T one = constant<T>(1);
+        small_angles(p.phi, p.theta, sine, cosine, tangent);
+        s = q.s * cosine + q.c * sine;
+        c = q.c * cosine - q.s * sine;
+        t = (q.t - tangent) / (one + q.t * tangent);  // cot(a + b) = (cot a - tan b)/(1 + cot a tan b)
+        rho = q.rho + p.rho;
+        Q = v.x * c + v.y * s;
+        R = v.y * c - v.x * s;
+        k = one - rho * R;
+        ik = one / k;
+    }
+};
+
 // Linearise a track at the point v of the frame (z from the frame's origin). Approximate: the published Jacobians.
 template <bool Approximate, class T, class C>
-ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Helix<T>& q, const C& cov, const Vector<T>& v, const Momentum<T>& p, const T& reference_t) {
+ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Aim<T>& a, const Helix<T>& q, const C& cov, const Vector<T>& v, const Momentum<T>& p, const T& reference_t) {
     Linear<T, typename C::Corner> f;
-    T sine, cosine, tangent, one = constant<T>(1), half = constant<T>(0.5);
-    small_angles(p.phi, p.theta, sine, cosine, tangent);
-    f.s = q.s * cosine + q.c * sine;
-    f.c = q.c * cosine - q.s * sine;
-    f.rho = q.rho + p.rho;
-    f.Q = v.x * f.c + v.y * f.s;
-    f.R = v.y * f.c - v.x * f.s;
-    f.k = one - f.rho * f.R;
-    T bottom = one + q.t * tangent, inverse = one / T(f.k * bottom);  // cot(a + b) = (cot a - tan b)/(1 + cot a tan b)
-    f.ik = inverse * bottom;
-    f.t = (q.t - tangent) * (inverse * f.k);
+    const T one = constant<T>(1), half = constant<T>(0.5);
+    f.s = a.s, f.c = a.c, f.t = a.t, f.rho = a.rho, f.Q = a.Q, f.R = a.R, f.k = a.k, f.ik = a.ik;
     f.u = one + f.t * f.t;
     T rq = f.rho * f.Q;
     f.G2 = rq * f.Q * f.ik;
@@ -225,26 +236,27 @@ ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Helix<T>& q, const C
     f.e3 = rq - p.phi;
     f.e4 = -p.theta;
     f.e5 = -p.rho;
-    f.y1 = f.e1 - f.k11 * f.e3 + f.k13 * p.rho;
-    f.y2 = f.e2 - f.k21 * f.e3 + f.k22 * p.theta + f.k23 * p.rho;
+    f.y1 = (f.e1 + f.k13 * p.rho) - f.k11 * f.e3;
+    f.y2 = (f.e2 - f.k21 * f.e3) + (f.k22 * p.theta + f.k23 * p.rho);
     project(f, cov);  // leaves the adjugate of C2 in w
-    T determinant = one / T(f.w22 * f.w11 - f.w12 * f.w12);
-    f.w11 = f.w11 * determinant;
-    f.w22 = f.w22 * determinant;
-    f.w12 = -(f.w12 * determinant);
+    f.scale = one / T(f.w22 * f.w11 - f.w12 * f.w12);
     return f;
+}
+
+template <bool Approximate, class T, class C>
+ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Helix<T>& q, const C& cov, const Vector<T>& v, const Momentum<T>& p, const T& reference_t) {
+    return linearise<Approximate>(Aim<T>(q, v, p), q, cov, v, p, reference_t);
 }
 
 // W D and the multipliers l = W y; the columns for z are those of W.
 template <class T> struct Weighed {
     T r11, r12, r21, r22, l1, l2;
-    template <class L> ENGINE_INLINE explicit Weighed(const L& f) {
-        r11 = f.w11 * f.d11 + f.w12 * f.d21;
-        r12 = f.w11 * f.d12 + f.w12 * f.d22;
-        r21 = f.w12 * f.d11 + f.w22 * f.d21;
-        r22 = f.w12 * f.d12 + f.w22 * f.d22;
-        l1 = f.w11 * f.y1 + f.w12 * f.y2;
-        l2 = f.w12 * f.y1 + f.w22 * f.y2;
+    // Takes the adjugate of C2 in w to W; its determinant comes late, the products with the adjugate do not wait for the division.
+    template <class L> ENGINE_INLINE explicit Weighed(L& f) {
+        T a11 = f.w11 * f.d11 - f.w12 * f.d21, a12 = f.w11 * f.d12 - f.w12 * f.d22, a21 = f.w22 * f.d21 - f.w12 * f.d11, a22 = f.w22 * f.d22 - f.w12 * f.d12;
+        T b1 = f.w11 * f.y1 - f.w12 * f.y2, b2 = f.w22 * f.y2 - f.w12 * f.y1;
+        r11 = a11 * f.scale, r12 = a12 * f.scale, r21 = a21 * f.scale, r22 = a22 * f.scale, l1 = b1 * f.scale, l2 = b2 * f.scale;
+        f.w11 = f.w11 * f.scale, f.w22 = f.w22 * f.scale, f.w12 = -(f.w12 * f.scale);
     }
     // D^T W D and D^T l.
     template <class L> ENGINE_INLINE Symmetric<T> information(const L& f) const {
@@ -258,8 +270,8 @@ template <class T> struct Motion {
     Momentum<T> here;
     Vector<T> phi, theta, rho;
     ENGINE_INLINE Momentum<T> after(const Vector<T>& step) const {
-        return {here.phi - phi.x * step.x - phi.y * step.y - phi.z * step.z, here.theta - theta.x * step.x - theta.y * step.y - theta.z * step.z,
-                here.rho - rho.x * step.x - rho.y * step.y - rho.z * step.z};
+        return {(here.phi - phi.x * step.x) - (phi.y * step.y + phi.z * step.z), (here.theta - theta.x * step.x) - (theta.y * step.y + theta.z * step.z),
+                (here.rho - rho.x * step.x) - (rho.y * step.y + rho.z * step.z)};
     }
 };
 

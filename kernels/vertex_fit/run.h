@@ -1,7 +1,7 @@
 // The fit and its gradients for a range of problems, tile by tile, with the instructions of the translation unit that includes this.
 #pragma once
 
-#include "levels.h"
+#include "kinds.h"
 #include "tile.h"
 
 namespace engine {
@@ -106,7 +106,7 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
     Tile<T, C> tile(in, memory, most);
     const T zero{};
     tile.momenta = solution.momenta;
-    const bool whole = out.tracks || out.covariance;
+    const bool whole = out.tracks || out.covariance, weights_only = !Ndive && !whole && !given.covariance && !given.momenta;
     for (int64_t begin = first; begin < last; begin += tile.lanes) {
         tile.read(begin, last);
         load_momenta(tile);
@@ -118,7 +118,7 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
         if (ct.covariance) {
             Symmetric<T> m = exact, spread = exact;
             for (int i = 0; i < tile.longest; ++i) {
-                const auto f = linearise<false>(tile.q(i), tile.covariance(i), v, tile.momentum(i), tile.frame.t);
+                auto f = linearise<false>(tile.q(i), tile.covariance(i), v, tile.momentum(i), tile.frame.t);
                 const Symmetric<T> part = Weighed<T>(f).information(f);
                 accumulate(m, tile.weight(i), part);
                 accumulate(spread, T(tile.weight(i) * tile.weight(i)), part);
@@ -126,12 +126,21 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
             differentiate_covariance(ct, m, spread, in.sandwich != 0);
         }
         Vector<T> rhs = ct.vertex;
-        for (int i = 0; i < tile.longest; ++i) {
-            Response<T> r;
-            const auto f = linearise<false>(tile.q(i), tile.covariance(i), v, tile.momentum(i), tile.frame.t);
-            const Momentum<T> ct_p = momentum_cotangent(tile, i, given.momenta != nullptr);
-            tile.pulls[i] = respond<Ndive>(r, f, tile.covariance(i), tile.weight(i), ct_p, ct, exact, rhs);
-            if (whole) tile.responses[i] = r;
+        for (int from = 0; from < tile.longest; from += tile.block) {
+            Aim<T> aims[tile.block];
+            const int to = tile.longest < from + tile.block ? tile.longest : from + tile.block;
+            for (int i = from; i < to; ++i) aims[i - from] = Aim<T>(tile.q(i), v, tile.momentum(i));
+            for (int i = from; i < to; ++i) {
+                auto f = linearise<false>(aims[i - from], tile.q(i), tile.covariance(i), v, tile.momentum(i), tile.frame.t);
+                if (weights_only) {
+                    tile.pulls[i] = respond_weights(f, tile.covariance(i), tile.weight(i), exact);
+                    continue;
+                }
+                Response<T> r;
+                const Momentum<T> ct_p = momentum_cotangent(tile, i, given.momenta != nullptr);
+                tile.pulls[i] = respond<Ndive>(r, f, tile.covariance(i), tile.weight(i), ct_p, ct, exact, rhs);
+                if (whole) tile.responses[i] = r;
+            }
         }
         const Vector<T> lambda = Factors<T>(exact).solve(rhs);
         mask_t<T> sound = (solved > zero) & finite_vector(lambda) & finite_matrix(ct.gamma_m) & finite_matrix(ct.gamma_s);

@@ -19,7 +19,7 @@ inline constexpr int upper[15] = {0, 1, 2, 3, 4, 6, 7, 8, 9, 12, 13, 14, 18, 19,
 
 template <class T, class C> struct Tile {
     using S = scalar_t<T>;
-    static constexpr int lanes = scalar_of<T>::lanes, width = C::size == 5 ? 5 : 25;
+    static constexpr int block = 4, lanes = scalar_of<T>::lanes, width = C::size == 5 ? 5 : 25;
     struct Slot {
         Helix<T> q;
         C cov;
@@ -175,60 +175,71 @@ private:
         for (int i = 0; i < longest; ++i) slots[i].w = columns[i];
     }
 
-    // Replace what cannot be a track (not finite, a variance that is not positive, along the beam) by an empty one of no weight.
+    static constexpr bool on_diagonal(int k) { return C::size == 5 || k == 0 || k == 5 || k == 9 || k == 12 || k == 14; }
+
+    // What cannot be a track (not finite, a variance that is not positive, along the beam) becomes an empty one of no weight. Short loops:
+    // the processor looks ahead from one track into the next.
     ENGINE_INLINE void clean() {
-        const T zero{}, one = constant<T>(1), large = constant<T>(64);
-        T best = constant<T>(-1);
-        frame = {one, zero, zero, zero, zero};
+        const T zero{}, least = constant<T>(1e-5);
         for (int i = 0; i < longest; ++i) {
-            Slot& slot = slots[i];
-            Angles& angle = angles[i];
+            const Slot& slot = slots[i];
             fetch(in.tracks, i, 5), fetch(in.covariance, i, width), fetch(in.weights, i, 1), fetch(momenta, i, 3);
-            T sine, cosine, sum = zero;
-            mask_t<T> good = valid(i) & (slot.w >= zero) & finite(slot.w);
+            T sum = (slot.q.d0 * zero + slot.q.z0 * zero) + (angles[i].phi * zero + angles[i].theta * zero) + slot.q.rho * zero, others = slot.w * zero;
+            mask_t<T> good = valid(i) & (slot.w >= zero);
             for (int k = 0; k < C::size; ++k) {
-                const bool diagonal = C::size == 5 || k == 0 || k == 5 || k == 9 || k == 12 || k == 14;
-                if (diagonal) good = good & (slot.cov.v[k] > zero);
-                sum += slot.cov.v[k] * zero;
+                if (on_diagonal(k)) good = good & (slot.cov.v[k] > zero);
+                others += slot.cov.v[k] * zero;
             }
-            sum += (slot.q.d0 * zero + slot.q.z0 * zero) + (angle.phi * zero + angle.theta * zero) + slot.q.rho * zero;
-            good = good & (sum == zero);
-            // Angles beyond ten turns are not reduced exactly by the fast sine: they are brought near zero first, lane by lane.
-            T* const both[2] = {&angle.phi, &angle.theta};
-            for (T* turned : both) {
-                if (!any(good & (absolute(*turned) > large))) continue;
-                for (int lane = 0; lane < lanes; ++lane) {
-                    const S value = get(*turned, lane);
-                    if (value > S(64) || value < S(-64)) put(*turned, lane, S(__builtin_remainder(value, S(6.283185307179586))));
-                }
-            }
-            sine_cosine(select<T>(good, angle.theta, constant<T>(1.5)), sine, cosine);
-            good = good & (absolute(sine) > constant<T>(1e-5));
-            const T cotangent = cosine / sine;
-            slot.q.d0 = select<T>(good, slot.q.d0, zero);
-            slot.q.z0 = select<T>(good, slot.q.z0, zero);
-            slot.q.rho = select<T>(good, slot.q.rho, zero);
-            slot.q.t = select<T>(good, cotangent, zero);
-            angle.phi = select<T>(good, angle.phi, zero);
-            angle.theta = select<T>(good, angle.theta, zero);
-            for (int k = 0; k < C::size; ++k)
-                slot.cov.v[k] = select<T>(good, slot.cov.v[k], constant<T>(C::size == 5 || k == 0 || k == 5 || k == 9 || k == 12 || k == 14));
-            angle.valid = select<T>(good, one, zero);
-            slot.w = select<T>(good, slot.w, zero);
-            const mask_t<T> better = good & (slot.w > best);
-            best = select<T>(better, slot.w, best);
-            frame.phi = select<T>(better, angle.phi, frame.phi);
-            frame.t = select<T>(better, cotangent, frame.t);
-            frame.z = select<T>(better, slot.q.z0, frame.z);
+            keep_where(i, good & (sum + others == zero));
         }
-        heaviest = select<T>(best > zero, best, zero);
-        sine_cosine(frame.phi, frame.s, frame.c);
+        for (int i = 0; i < longest; ++i) {
+            T sine, cosine;
+            reduce(angles[i].phi), reduce(angles[i].theta);
+            sine_cosine(angles[i].theta, sine, cosine);
+            slots[i].q.t = cosine / sine;
+            keep_where(i, absolute(sine) > least);
+        }
+        choose_frame();
         for (int i = 0; i < longest; ++i) {
             Slot& slot = slots[i];
             sine_cosine(select<T>(valid(i), angles[i].phi - frame.phi, zero), slot.q.s, slot.q.c);
             slot.q.z0 = select<T>(valid(i), slot.q.z0 - frame.z, zero);
             slot.p = {zero, zero, zero};
         }
+    }
+    ENGINE_INLINE void keep_where(int i, mask_t<T> good) {
+        if (!any(~good)) return;
+        const T zero{};
+        Slot& slot = slots[i];
+        slot.q.d0 = select<T>(good, slot.q.d0, zero);
+        slot.q.z0 = select<T>(good, slot.q.z0, zero);
+        slot.q.rho = select<T>(good, slot.q.rho, zero);
+        slot.q.t = select<T>(good, slot.q.t, zero);
+        slot.w = select<T>(good, slot.w, zero);
+        for (int k = 0; k < C::size; ++k) slot.cov.v[k] = select<T>(good, slot.cov.v[k], constant<T>(on_diagonal(k)));
+        angles[i] = {select<T>(good, angles[i].phi, zero), select<T>(good, angles[i].theta, constant<T>(1.5)), select<T>(good, angles[i].valid, zero)};
+    }
+    // Angles beyond ten turns are not reduced exactly by the fast sine: they are brought near zero first, lane by lane.
+    ENGINE_INLINE void reduce(T& angle) {
+        if (!any(absolute(angle) > constant<T>(64))) return;
+        for (int lane = 0; lane < lanes; ++lane) {
+            const S value = get(angle, lane);
+            if (value > S(64) || value < S(-64)) put(angle, lane, S(__builtin_remainder(value, S(6.283185307179586))));
+        }
+    }
+    // That of the heaviest track.
+    ENGINE_INLINE void choose_frame() {
+        T best = constant<T>(-1);
+        frame = {constant<T>(1), T{}, T{}, T{}, T{}};
+        for (int i = 0; i < longest; ++i) {
+            const mask_t<T> better = valid(i) & (slots[i].w > best);
+            best = select<T>(better, slots[i].w, best);
+            frame.phi = select<T>(better, angles[i].phi, frame.phi);
+            frame.t = select<T>(better, slots[i].q.t, frame.t);
+            frame.z = select<T>(better, slots[i].q.z0, frame.z);
+        }
+        heaviest = select<T>(best > T{}, best, T{});
+        sine_cosine(frame.phi, frame.s, frame.c);
     }
 
     ENGINE_INLINE void constrain() {
