@@ -97,6 +97,6 @@ def test_the_tagger_starts_from_the_vertex_finder_and_is_exported_with_its_fit(
 @pytest.mark.parametrize("variant", ["none", "true_vertex"])
 @pytest.mark.slow
 def test_the_other_taggers_learn_too(run: Run, variant: str) -> None:
-    tagger = run(f"ndive_ftag/{variant}", "training.epochs=3", "evaluation.plots=[]", "evaluation.metrics=[accuracy]")
+    tagger = run(f"ndive_ftag/{variant}", "training.epochs=10", "evaluation.plots=[]", "evaluation.metrics=[accuracy]")
     assert next(iter(_headlines(tagger).values())) > 0.5
     assert json.loads((tagger / "export" / "model.json").read_text())["check"]["largest"] < 1e-5
