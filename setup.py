@@ -38,6 +38,7 @@ OF_FILE = {
     "vertex_fit/cpu.cpp": ["-O1"],  # the baseline calls the library for every fused multiply-add
     "vertex_fit/cpu_v3.cpp": ["-O2", "-march=x86-64-v3"],
     "vertex_fit/cpu_v4.cpp": ["-O2", "-march=x86-64-v4"],
+    "bindings.cpp": ["-O1"],  # nothing but calls
 }
 DEFAULT_ARCHS = "80;90"
 

@@ -44,22 +44,12 @@ struct FlushToZero {
 #endif
 };
 
-// Whole jets a thread, so that no two threads add to the same track.
-template <class F> int in_threads(const EngineVertexInputs& in, const VertexFitKind& kind, int double_precision, int threads, F work) {
-    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, in.jets / 32));
+// Whole jets a thread, so that no two threads add to the same track. work(first, last) of the jets: false where memory ran out.
+template <class F> int in_threads(int64_t jets, int threads, F work) {
+    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, jets / 32));
     std::atomic<int> failed{0};
     auto guarded = [&](int64_t part) {
-        const int64_t first = in.jets * part / parts, last = in.jets * (part + 1) / parts;
-        int64_t most = in.padded;
-        for (int64_t jet = first; in.offsets && jet < last; ++jet) most = std::max(most, in.offsets[jet + 1] - in.offsets[jet]);
-        void* memory = ::operator new((most + kind.lanes) * kind.bytes, std::align_val_t(64), std::nothrow);
-        if (!memory) {
-            failed = 1;
-            return;
-        }
-        const FlushToZero flush(!double_precision);
-        work(first * in.vertices, last * in.vertices, memory, most);
-        ::operator delete(memory, std::align_val_t(64));
+        if (!work(jets * part / parts, jets * (part + 1) / parts)) failed = 1;
     };
     std::vector<std::thread> others;
     try {
@@ -72,19 +62,42 @@ template <class F> int in_threads(const EngineVertexInputs& in, const VertexFitK
     return failed;
 }
 
+// work(first, last, memory, most) of the problems, with the memory for the longest list of tracks among them.
+template <class F> int in_tiles(const EngineVertexInputs& in, const VertexFitKind& kind, int double_precision, int threads, F work) {
+    return in_threads(in.jets, threads, [&](int64_t first, int64_t last) {
+        int64_t most = in.padded;
+        for (int64_t jet = first; in.offsets && jet < last; ++jet) most = std::max(most, in.offsets[jet + 1] - in.offsets[jet]);
+        void* memory = ::operator new((most + kind.lanes) * kind.bytes, std::align_val_t(64), std::nothrow);
+        if (!memory) return false;
+        const FlushToZero flush(!double_precision);
+        work(first * in.vertices, last * in.vertices, memory, most);
+        ::operator delete(memory, std::align_val_t(64));
+        return true;
+    });
+}
+
 }  // namespace
 }  // namespace engine
 
 int engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, int threads) {
     const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_threads(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) { kind.forward(*in, *out, first, last, memory, most); });
+    return engine::in_tiles(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) { kind.forward(*in, *out, first, last, memory, most); });
 }
 
 int engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
                                const EngineVertexGradients* out, int double_precision, int threads) {
     const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_threads(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) {
+    return engine::in_tiles(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) {
         kind.backward(*in, *solution, *cotangents, *out, first, last, memory, most);
+    });
+}
+
+int engine_vertex_fit_weights_backward(const EngineVertexInputs* in, const void* response, const void* ct_vertex, const void* ct_chi2, void* weights,
+                                       int double_precision, int threads) {
+    const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
+    return engine::in_threads(in->jets, threads, [&](int64_t first, int64_t last) {
+        kind.weights_backward(*in, response, ct_vertex, ct_chi2, weights, first * in->vertices, last * in->vertices);
+        return true;
     });
 }
 

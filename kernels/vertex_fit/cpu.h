@@ -24,6 +24,7 @@ struct EngineVertexInputs {
 struct EngineVertexOutputs {
     void *vertex, *covariance, *chi2, *momenta;
     int32_t* status;
+    void* response;  // null where nobody asks: derivatives of x, y, z and chi2 with respect to each weight, laid out as the momenta
 };
 
 struct EngineVertexCotangents {
@@ -39,6 +40,9 @@ struct EngineVertexGradients {
 int engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, int threads);
 int engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
                                const EngineVertexGradients* out, int double_precision, int threads);
+// The gradient of the weights, from the response and the cotangents of vertex and chi2 (each may be null).
+int engine_vertex_fit_weights_backward(const EngineVertexInputs* in, const void* response, const void* ct_vertex, const void* ct_chi2, void* weights,
+                                        int double_precision, int threads);
 // On a CUDA device, on a stream (a cudaStream_t): null, or what went wrong.
 const char* engine_vertex_fit_cuda(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, void* stream);
 const char* engine_vertex_fit_backward_cuda(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,

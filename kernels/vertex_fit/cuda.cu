@@ -64,6 +64,7 @@ template <class T, class C, bool Approximate> struct Tracks {
         target[0] = p.phi, target[1] = p.theta, target[2] = p.rho;
     }
     __device__ void keep_motion(int, const Motion<T>&) {}
+    __device__ void fetch_in_pass(int, int) {}
     template <bool> __device__ Motion<T> motion(int i, const Vector<T>& v, const Momentum<T>& p) {
         load(i);
         auto f = linearise<Approximate>(helix, cov, v, p, frame.t);

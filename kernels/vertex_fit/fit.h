@@ -85,7 +85,7 @@ template <class T> ENGINE_INLINE Sums<T> start(const Prior<T>& prior, const Vect
 // One pass: the momenta after the last step, everything linearised at v and summed. Some tracks are aimed first and then finished: the
 // processor sees a hundred instructions ahead, and the second track's division need not wait for the first one's sums.
 template <bool Approximate, class T, class Tracks>
-ENGINE_INLINE void pass(Tracks& tracks, int n, bool first, const Vector<T>& v, const Vector<T>& previous, const Vector<T>& step, mask_t<T> moving,
+ENGINE_INLINE void pass(Tracks& tracks, int n, int iteration, const Vector<T>& v, const Vector<T>& previous, const Vector<T>& step, mask_t<T> moving,
                         mask_t<T> near, const T& reference_t, Sums<T>& sums) {
     constexpr int block = Tracks::block;
     for (int from = 0; from < n; from += block) {
@@ -93,8 +93,8 @@ ENGINE_INLINE void pass(Tracks& tracks, int n, bool first, const Vector<T>& v, c
         Momentum<T> momenta[block];
         const int to = n < from + block ? n : from + block;
         for (int i = from; i < to; ++i) {
-            momenta[i - from] = first ? tracks.momentum(i) : follow<Approximate>(tracks, i, previous, step, moving);
-            aims[i - from] = Aim<T>(tracks.q(i), v, momenta[i - from]);
+            momenta[i - from] = iteration ? follow<Approximate>(tracks, i, previous, step, moving) : tracks.momentum(i);
+            aims[i - from] = Aim<T>(tracks.q(i), v, momenta[i - from], iteration == 0);
         }
         for (int i = from; i < to; ++i) {
             const Momentum<T>& p = momenta[i - from];
@@ -110,7 +110,8 @@ ENGINE_INLINE void pass(Tracks& tracks, int n, bool first, const Vector<T>& v, c
             sums.b.y += w * down.y;
             sums.b.z += w * down.z;
             sums.chi2 += w * (f.y1 * weighed.l1 + f.y2 * weighed.l2);
-            if (!first) continue;
+            tracks.fetch_in_pass(iteration, i);
+            if (iteration) continue;
             const T tilt = reference_t - f.t * f.c;
             sums.straight += w * (f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
         }
@@ -135,7 +136,7 @@ ENGINE_INLINE Fit<T> fit(Tracks& tracks, int n, Vector<T> v, T reference_t, T he
     T last = zero;
     for (int iteration = 0; iteration < settings.max_iterations; ++iteration) {
         Sums<T> sums = start(prior, v, reference_t);
-        pass<Approximate>(tracks, n, iteration == 0, v, previous, step, moving, iteration > 0 ? last < close : none, reference_t, sums);
+        pass<Approximate>(tracks, n, iteration, v, previous, step, moving, iteration > 0 ? last < close : none, reference_t, sums);
         const Symmetric<T>& m = sums.m;
         Factors<T> factors(m);
         mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);

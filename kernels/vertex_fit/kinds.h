@@ -10,6 +10,7 @@ struct VertexFitKind {
     void (*forward)(const EngineVertexInputs&, const EngineVertexOutputs&, int64_t first, int64_t last, void* memory, int64_t most);
     void (*backward)(const EngineVertexInputs&, const EngineVertexOutputs&, const EngineVertexCotangents&, const EngineVertexGradients&, int64_t first,
                      int64_t last, void* memory, int64_t most);
+    void (*weights_backward)(const EngineVertexInputs&, const void* response, const void* vertex, const void* chi2, void* weights, int64_t first, int64_t last);
     int64_t bytes, lanes;
 };
 

@@ -185,18 +185,24 @@ template <class T> ENGINE_INLINE void small_angles(const T& phi, const T& theta,
 template <class T> struct Aim {
     T s, c, t, rho, Q, R, k, ik;
     Aim() = default;
-    ENGINE_INLINE Aim(const Helix<T>& q, const Vector<T>& v, const Momentum<T>& p) {
-        T sine, cosine, tangent;
+    // `fresh`: p is zero.
+    ENGINE_INLINE Aim(const Helix<T>& q, const Vector<T>& v, const Momentum<T>& p, bool fresh = false) {
         const T one = constant<T>(1);
-        small_angles(p.phi, p.theta, sine, cosine, tangent);
-        s = q.s * cosine + q.c * sine;
-        c = q.c * cosine - q.s * sine;
-        t = (q.t - tangent) / (one + q.t * tangent);  // cot(a + b) = (cot a - tan b)/(1 + cot a tan b)
+        T sine, cosine, tangent{}, below = one;
+        s = q.s, c = q.c;
+        if (!fresh) {
+            small_angles(p.phi, p.theta, sine, cosine, tangent);
+            s = q.s * cosine + q.c * sine;
+            c = q.c * cosine - q.s * sine;
+            below = one + q.t * tangent;
+        }
         rho = q.rho + p.rho;
         Q = v.x * c + v.y * s;
         R = v.y * c - v.x * s;
         k = one - rho * R;
-        ik = one / k;
+        const T inverse = one / T(k * below);  // one division for two
+        ik = inverse * below;
+        t = (q.t - tangent) * (inverse * k);  // cot(a + b) = (cot a - tan b)/(1 + cot a tan b)
     }
 };
 

@@ -9,25 +9,56 @@ from torch import Tensor
 
 from ..backends import native_module
 from ..streams import on_device_of, stream_of
-from .problem import Gradients, Problem, Solution
+from .problem import Gradients, Problem, Solution, shape_of
 
 
 def forward(problem: Problem) -> Solution:
     """Fit every problem (see `api.vertex_fit`)."""
     out = problem.empty_solution()
     double, where = problem.tracks.dtype == torch.float64, _where(problem)
-    function = native_module().vertex_fit_cuda if problem.tracks.is_cuda else native_module().vertex_fit
+    addresses = [_address(tensor) for tensor in out]
+    if not problem.tracks.is_cuda:
+        native_module().vertex_fit(*_arguments(problem), addresses, 0, double, where)
+        return out
     with on_device_of(problem.tracks):
-        function(*_arguments(problem), [_address(tensor) for tensor in out], double, where)
+        native_module().vertex_fit_cuda(*_arguments(problem), addresses, double, where)
     return out
+
+
+def forward_and_response(problem: Problem) -> tuple[Solution, Tensor]:
+    """The fit and how it answers to the weights, (*weights.shape, 4): d(x, y, z)/dw in mm and d(chi2)/dw.
+
+    On the processor and in mode "exact" only.
+    """
+    out, response = problem.empty_solution(), problem.empty_response()
+    double = problem.tracks.dtype == torch.float64
+    addresses = [_address(tensor) for tensor in out]
+    native_module().vertex_fit(*_arguments(problem), addresses, _address(response), double, problem.threads)
+    return out, response
+
+
+def weights_backward(
+    ct_vertex: Tensor | None, ct_chi2: Tensor | None, response: Tensor, offsets: Tensor | None, threads: int
+) -> Tensor:
+    """The gradient of the weights from the cotangents and the response."""
+    made = response.new_empty(response.shape[:-1])
+    data = [_address(response), _address(ct_vertex), _address(ct_chi2)]
+    double, shape = made.dtype == torch.float64, list(shape_of(made, offsets))
+    native_module().vertex_fit_weights_backward(shape, _address(offsets), data, _address(made), double, threads)
+    return made
 
 
 def backward(problem: Problem, solution: Solution, cotangents: list[Tensor | None], wanted: list[bool]) -> Gradients:
     """Gradients of the outputs (vertex, covariance, chi2, momenta) weighted by their cotangents."""
     inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
+    # Tracks and covariances are added to; on the processor the others are written from the first to the last number.
     made = [
-        torch.zeros_like(tensor) if want and tensor is not None else None
-        for tensor, want in zip(inputs, wanted, strict=True)
+        None
+        if tensor is None or not want
+        else torch.zeros_like(tensor)
+        if place < 2 or tensor.is_cuda
+        else torch.empty_like(tensor)
+        for place, (tensor, want) in enumerate(zip(inputs, wanted, strict=True))
     ]
     double, where = problem.tracks.dtype == torch.float64, _where(problem)
     cuda = problem.tracks.is_cuda

@@ -5,6 +5,7 @@ A low-level `torch.library.Library` is used: a call costs a third of what `custo
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -25,9 +26,17 @@ _LIBRARY.define(f"vertex_fit({_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tens
 _LIBRARY.define(
     "vertex_fit_backward(Tensor? ct_vertex, Tensor? ct_covariance, Tensor? ct_chi2, Tensor? ct_momenta, "
     "Tensor vertex, Tensor momenta, Tensor status, bool[] wanted, "
-    f"{_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    f"{_INPUTS}) -> Tensor[]"
+)
+# Where the weights alone are learnt, the fit leaves behind how its result answers to them; later the tracks would have
+# to be read and linearised once more.
+_LIBRARY.define(f"vertex_fit_and_response({_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)")
+_LIBRARY.define(
+    "vertex_fit_weights_backward(Tensor? ct_vertex, Tensor? ct_chi2, Tensor response, Tensor? offsets, int threads)"
+    " -> Tensor"
 )
 _DIFFERENTIABLE = (0, 1, 2, 5, 6)
+_WEIGHTS_ALONE = [index == 2 for index in _DIFFERENTIABLE]
 
 
 def choice() -> backends.Choice:
@@ -71,32 +80,62 @@ def _fake_forward(*arguments: Any) -> Solution:
     return Problem(*arguments).empty_solution()
 
 
-def _backward(*arguments: Any) -> tuple[Tensor, ...]:
+def _forward_and_response(*arguments: Any) -> tuple[Tensor, ...]:
+    solution, response = native.forward_and_response(_problem(*arguments))
+    return (*solution, response)
+
+
+def _fake_forward_and_response(*arguments: Any) -> tuple[Tensor, ...]:
+    problem = Problem(*arguments)
+    return (*problem.empty_solution(), problem.empty_response())
+
+
+def _weights_backward(
+    ct_vertex: Tensor | None, ct_chi2: Tensor | None, response: Tensor, offsets: Tensor | None, threads: int
+) -> Tensor:
+    made: Tensor = native.weights_backward(
+        _contiguous(ct_vertex), _contiguous(ct_chi2), response.contiguous(), _contiguous(offsets), threads
+    )
+    return made
+
+
+def _fake_weights_backward(
+    ct_vertex: Tensor | None, ct_chi2: Tensor | None, response: Tensor, offsets: Tensor | None, threads: int
+) -> Tensor:
+    return response.new_empty(response.shape[:-1])
+
+
+def responds(*arguments: Any) -> bool:
+    """True where the fit can leave its response to the weights behind: compiled, on the processor, in mode "exact"."""
+    tracks, ndive = arguments[0], arguments[8]
+    return not (ndive or tracks.is_cuda) and choice().implementation == "native"
+
+
+def _backward(*arguments: Any) -> list[Tensor]:
+    """The gradients that are wanted, in the order of the inputs."""
     *cotangents, vertex, momenta, status, wanted = arguments[:8]
     problem = _problem(*arguments[8:])
-    empty = vertex.new_empty(0)
-    solution = Solution(vertex.contiguous(), empty, empty, momenta.contiguous(), status.contiguous())
+    vertex = vertex.contiguous()  # also in the places of covariance and chi2, which no gradient needs
+    solution = Solution(vertex, vertex, vertex, momenta.contiguous(), status.contiguous())
     asked, given = list(wanted), [_contiguous(tensor) for tensor in cotangents]
     if problem.ndive:  # as published: the vertex with respect to the weights, everything else is constant
         asked, given = [False, False, asked[2], False, False], [given[0], None, None, None]
     found: Gradients = implementation(problem).backward(problem, solution, given, asked)
     inputs = [arguments[8:][index] for index in _DIFFERENTIABLE]
-    return tuple(
-        vertex.new_empty(0)
-        if not want
-        else torch.zeros_like(value, memory_format=torch.contiguous_format)
-        if gradient is None
-        else gradient
+    return [
+        torch.zeros_like(value, memory_format=torch.contiguous_format) if gradient is None else gradient
         for want, gradient, value in zip(wanted, found, inputs, strict=True)
-    )
+        if want
+    ]
 
 
-def _fake_backward(*arguments: Any) -> tuple[Tensor, ...]:
+def _fake_backward(*arguments: Any) -> list[Tensor]:
     wanted, inputs = arguments[7], arguments[8:]
-    return tuple(
-        torch.empty_like(inputs[index], memory_format=torch.contiguous_format) if want else inputs[0].new_empty(0)
+    return [
+        torch.empty_like(inputs[index], memory_format=torch.contiguous_format)
         for index, want in zip(_DIFFERENTIABLE, wanted, strict=True)
-    )
+        if want
+    ]
 
 
 class _Differentiable(torch.autograd.Function):
@@ -106,38 +145,50 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, keys: Any, *arguments: Any) -> tuple[Tensor, ...]:
-        result: tuple[Tensor, ...] = _below(keys, *arguments)
+        wanted = [bool(ctx.needs_input_grad[1 + index]) for index in _DIFFERENTIABLE]
+        response: Tensor | None = None
+        if wanted == _WEIGHTS_ALONE and responds(*arguments):
+            *result, response = _below("vertex_fit_and_response", keys, *arguments)
+        else:
+            result = _below("vertex_fit", keys, *arguments)
         vertex, _, _, momenta, status = result
         ctx.mark_non_differentiable(status)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*arguments[:8], vertex, momenta, status)
-        ctx.settings = arguments[8:]
-        return result
+        ctx.save_for_backward(*arguments[:8], vertex, momenta, status, response)
+        ctx.wanted, ctx.settings = wanted, arguments[8:]
+        return tuple(result)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        *inputs, vertex, momenta, status = ctx.saved_tensors
-        wanted = [bool(ctx.needs_input_grad[1 + index]) for index in _DIFFERENTIABLE]
-        found = torch.ops.engine_kernels.vertex_fit_backward.default(
-            *cotangents[:4], vertex, momenta, status, wanted, *inputs, *ctx.settings
-        )
+        *inputs, vertex, momenta, status, response = ctx.saved_tensors
+        ct_vertex, ct_covariance, ct_chi2, ct_momenta = cotangents[:4]
+        if response is not None and ct_covariance is None and ct_momenta is None:
+            found = [
+                torch.ops.engine_kernels.vertex_fit_weights_backward.default(
+                    ct_vertex, ct_chi2, response, inputs[4], ctx.settings[-1]
+                )
+            ]
+        else:
+            found = torch.ops.engine_kernels.vertex_fit_backward.default(
+                *cotangents[:4], vertex, momenta, status, ctx.wanted, *inputs, *ctx.settings
+            )
         gradients: list[Tensor | None] = [None] * 14
-        for index, want, gradient in zip(_DIFFERENTIABLE, wanted, found, strict=True):
-            gradients[1 + index] = gradient if want else None
+        for index, gradient in zip(itertools.compress(_DIFFERENTIABLE, ctx.wanted), found, strict=True):
+            gradients[1 + index] = gradient
         return tuple(gradients)
 
 
-def _below(keys: Any, *arguments: Any) -> Any:
+def _below(name: str, keys: Any, *arguments: Any) -> Any:
     """The implementation below the recording of gradients: of a device, or of tensors that hold no numbers."""
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.engine_kernels.vertex_fit.default.redispatch(keys, *arguments)
+        return getattr(torch.ops.engine_kernels, name).default.redispatch(keys, *arguments)
 
 
 def _autograd(keys: Any, *arguments: Any) -> Any:
     keys = keys & torch._C._after_autograd_keyset
     if torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in arguments[:8]):
         return _Differentiable.apply(keys, *arguments)
-    return _below(keys, *arguments)
+    return _below("vertex_fit", keys, *arguments)
 
 
 def _autocast(device: str) -> Any:
@@ -161,6 +212,10 @@ for _device in ("CPU", "CUDA"):
     _LIBRARY.impl("vertex_fit", _forward, _device)
     _LIBRARY.impl("vertex_fit_backward", _backward, _device)
     _LIBRARY.impl("vertex_fit", _autocast(_device.lower()), f"Autocast{_device}")
+_LIBRARY.impl("vertex_fit_and_response", _forward_and_response, "CPU")
+_LIBRARY.impl("vertex_fit_weights_backward", _weights_backward, "CPU")
 torch.library.register_fake("engine_kernels::vertex_fit", _fake_forward, lib=_LIBRARY)
+torch.library.register_fake("engine_kernels::vertex_fit_and_response", _fake_forward_and_response, lib=_LIBRARY)
+torch.library.register_fake("engine_kernels::vertex_fit_weights_backward", _fake_weights_backward, lib=_LIBRARY)
 torch.library.register_fake("engine_kernels::vertex_fit_backward", _fake_backward, lib=_LIBRARY)
 _LIBRARY.impl("vertex_fit", _autograd, "Autograd", with_keyset=True)

@@ -45,6 +45,14 @@ class Gradients(NamedTuple):
     prior_information: Tensor | None
 
 
+def shape_of(weights: Tensor, offsets: Tensor | None) -> tuple[int, int, int, int, int]:
+    """Jets, vertices, padded length, and the strides of weights and momenta (see cpu.h)."""
+    if offsets is None:
+        jets, vertices, padded = weights.shape
+        return jets, vertices, padded, vertices, padded
+    return offsets.shape[0] - 1, weights.shape[0], 0, 1, weights.shape[1]
+
+
 @dataclass(frozen=True)
 class Problem:
     """Padded: tracks (B, n, 5), weights (B, K, n). Ragged: tracks (N, 5), weights (K, N), offsets (B + 1,) int64.
@@ -70,12 +78,12 @@ class Problem:
     @property
     def jets(self) -> int:
         """Number of jets B."""
-        return self.tracks.shape[0] if self.offsets is None else self.offsets.shape[0] - 1
+        return self.shape[0]
 
     @property
     def vertices(self) -> int:
         """Vertices per jet K."""
-        return self.weights.shape[1] if self.offsets is None else self.weights.shape[0]
+        return self.shape[1]
 
     @property
     def full(self) -> bool:
@@ -85,10 +93,7 @@ class Problem:
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
         """Jets, vertices, padded length, and the strides of weights and momenta (see cpu.h)."""
-        if self.offsets is None:
-            padded = self.tracks.shape[1]
-            return self.jets, self.vertices, padded, self.vertices, padded
-        return self.jets, self.vertices, 0, 1, self.tracks.shape[0]
+        return shape_of(self.weights, self.offsets)
 
     def empty_solution(self) -> Solution:
         """Uninitialised outputs."""
@@ -96,6 +101,10 @@ class Problem:
         new = self.tracks.new_empty
         status = new(head, dtype=torch.int32)
         return Solution(new((*head, 3)), new((*head, 3, 3)), new(head), new((*self.weights.shape, 3)), status)
+
+    def empty_response(self) -> Tensor:
+        """Uninitialised derivatives of x, y, z and chi2 with respect to each weight."""
+        return self.tracks.new_empty((*self.weights.shape, 4))
 
     def padded(self) -> tuple[Problem, Tensor | None]:
         """The same problem with padded tracks and a mask, and the flat positions of the tracks where it was ragged."""

@@ -2,13 +2,15 @@
 #pragma once
 
 #include "kinds.h"
-#include "tile.h"
+#include "weights.h"
 
 namespace engine {
 
 template <class T, class C, bool Ndive>
 void forward(const EngineVertexInputs& in, const EngineVertexOutputs& out, int64_t first, int64_t last, void* memory, int64_t most) {
     Tile<T, C> tile(in, memory, most);
+    tile.targets[0] = {out.momenta, 3};
+    tile.targets[1] = {out.response, 4};
     const Settings settings{in.tolerance, in.max_iterations, in.sandwich != 0};
     const T zero{};
     for (int64_t begin = first; begin < last; begin += tile.lanes) {
@@ -33,6 +35,8 @@ void forward(const EngineVertexInputs& in, const EngineVertexOutputs& out, int64
             column[0] = select<T>(good, phi, zero), column[1] = select<T>(good, theta, zero), column[2] = select<T>(good, rho, zero);
         }
         tile.template store_each<false>(out.momenta, tile.first_weight, 3);
+        if (Ndive || !out.response) continue;
+        store_response(tile, result.vertex, solved, static_cast<scalar_t<T>*>(out.response));
     }
 }
 
@@ -106,7 +110,8 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
     Tile<T, C> tile(in, memory, most);
     const T zero{};
     tile.momenta = solution.momenta;
-    const bool whole = out.tracks || out.covariance, weights_only = !Ndive && !whole && !given.covariance && !given.momenta;
+    tile.targets[0] = {out.weights, 1};
+    const bool whole = out.tracks || out.covariance;
     for (int64_t begin = first; begin < last; begin += tile.lanes) {
         tile.read(begin, last);
         load_momenta(tile);
@@ -132,10 +137,7 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
             for (int i = from; i < to; ++i) aims[i - from] = Aim<T>(tile.q(i), v, tile.momentum(i));
             for (int i = from; i < to; ++i) {
                 auto f = linearise<false>(aims[i - from], tile.q(i), tile.covariance(i), v, tile.momentum(i), tile.frame.t);
-                if (weights_only) {
-                    tile.pulls[i] = respond_weights(f, tile.covariance(i), tile.weight(i), exact);
-                    continue;
-                }
+                tile.fetch_in_pass(0, i), tile.fetch_in_pass(1, i);
                 Response<T> r;
                 const Momentum<T> ct_p = momentum_cotangent(tile, i, given.momenta != nullptr);
                 tile.pulls[i] = respond<Ndive>(r, f, tile.covariance(i), tile.weight(i), ct_p, ct, exact, rhs);
@@ -164,7 +166,7 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
 
 template <class S, int Bytes, template <class> class C, bool Ndive> constexpr VertexFitKind kind() {
     using T = Lanes<S, Bytes, true>;
-    return {&forward<T, C<T>, Ndive>, &backward<T, C<T>, Ndive>, Tile<T, C<T>>::packs * Bytes, Tile<T, C<T>>::lanes};
+    return {&forward<T, C<T>, Ndive>, &backward<T, C<T>, Ndive>, &weights_backward<Lanes<S, (Bytes > 16 ? Bytes / 2 : Bytes)>>, Tile<T, C<T>>::packs * Bytes, Tile<T, C<T>>::lanes};
 }
 
 }  // namespace engine

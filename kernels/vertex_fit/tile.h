@@ -33,6 +33,10 @@ template <class T, class C> struct Tile {
 
     const EngineVertexInputs& in;
     const void* momenta = nullptr;  // of the solution, where there is one
+    struct Target {
+        const void* numbers = nullptr;
+        int each = 0;
+    } targets[2];  // what will be written of every track
     int used = 0, longest = 0, shortest = 0, count[lanes];
     int64_t problem[lanes], first_track[lanes], first_weight[lanes], total;
     int64_t ahead, stride;  // the tracks of the next tile: the first, and how many are fetched with each of this one
@@ -141,14 +145,25 @@ template <class T, class C> struct Tile {
         }
     }
 
+    // In which pass over the tracks what is sent for: what the next tile reads, and where this one will write. A little with every track:
+    // the processor waits for nothing then, while all of it at once would fill its ten line buffers.
+    ENGINE_INLINE void fetch_in_pass(int pass, int i) const {
+        if (pass == 0) fetch(in.tracks, i, 5), fetch(in.weights, i, 1), fetch_target(0, i);
+        else if (pass == 1) fetch(in.covariance, i, width), fetch(momenta, i, 3), fetch_target(1, i);
+    }
+
 private:
     ENGINE_INLINE int64_t start(int64_t jet) const { return in.offsets ? in.offsets[jet] : jet * in.padded; }
 
-    // The next tile's share of track i, `each` numbers a track, on its way to the second-level cache while this one is computed.
-    ENGINE_INLINE void fetch(const void* source, int i, int each) const {
-        const char* from = static_cast<const char*>(source) + (ahead + i * stride) * each * sizeof(S);
-        for (int64_t byte = 0; source && byte < int64_t(stride * each * sizeof(S)); byte += 64) __builtin_prefetch(from + byte, 0, 2);
+    // The next tile's share of track i, `each` numbers a track (or what lies `back` from there), on its way to the second-level cache while
+    // this one is computed.
+    ENGINE_INLINE void fetch(const void* source, int i, int each, int64_t back = 0) const {
+        if (!source) return;
+        const char* from = static_cast<const char*>(source) + (ahead + back + i * stride) * each * sizeof(S);
+        for (int64_t byte = 0; byte < int64_t(stride * each * sizeof(S)); byte += 64) __builtin_prefetch(from + byte, 0, 2);
     }
+
+    ENGINE_INLINE void fetch_target(int which, int i) const { fetch(targets[which].numbers, i, targets[which].each, first_track[0] - ahead); }
 
     // Whatever a masked track holds is loaded with its neighbours, and dropped before it meets arithmetic.
     ENGINE_INLINE void load_tracks() {
@@ -183,7 +198,6 @@ private:
         const T zero{}, least = constant<T>(1e-5);
         for (int i = 0; i < longest; ++i) {
             const Slot& slot = slots[i];
-            fetch(in.tracks, i, 5), fetch(in.covariance, i, width), fetch(in.weights, i, 1), fetch(momenta, i, 3);
             T sum = (slot.q.d0 * zero + slot.q.z0 * zero) + (angles[i].phi * zero + angles[i].theta * zero) + slot.q.rho * zero, others = slot.w * zero;
             mask_t<T> good = valid(i) & (slot.w >= zero);
             for (int k = 0; k < C::size; ++k) {

@@ -175,6 +175,10 @@ def test_no_input_crashes_or_makes_nan(
     wanted = leaves if with_prior else leaves[:3]
     for gradient in torch.autograd.grad(total(fit), wanted):
         assert torch.isfinite(gradient).all()
+    alone = leaves[2].detach().requires_grad_()
+    fit = vertex_fit(tracks, covariance, alone, mask, mode=mode)
+    (gradient,) = torch.autograd.grad(fit.vertex.sum() + fit.chi2.sum(), alone)
+    assert torch.isfinite(gradient).all()
 
 
 @SETTINGS
@@ -191,8 +195,13 @@ def test_nothing_outside_the_outputs_is_written(native: str, values: tuple[np.nd
         return store[32 : 32 + like.numel()].reshape(like.shape)
 
     solution = Solution(*(guard(part) for part in problem.empty_solution()))
+    response = guard(problem.empty_response())
     native_fit.native_module().vertex_fit(
-        *native_fit._arguments(problem), [part.data_ptr() for part in solution], tracks.dtype == torch.float64, 1
+        *native_fit._arguments(problem),
+        [part.data_ptr() for part in solution],
+        response.data_ptr(),
+        tracks.dtype == torch.float64,
+        1,
     )
     cotangents = [torch.ones_like(part) for part in solution[:4]]
     gradients = [guard(part).zero_() for part in (tracks, covariance, weights)]
@@ -202,6 +211,15 @@ def test_nothing_outside_the_outputs_is_written(native: str, values: tuple[np.nd
         [part.data_ptr() for part in solution],
         [part.data_ptr() for part in cotangents],
         addresses,
+        tracks.dtype == torch.float64,
+        1,
+    )
+    gradients.append(guard(weights))
+    native_fit.native_module().vertex_fit_weights_backward(
+        list(problem.shape),
+        0,
+        [response.data_ptr(), cotangents[0].data_ptr(), cotangents[2].data_ptr()],
+        gradients[-1].data_ptr(),
         tracks.dtype == torch.float64,
         1,
     )

@@ -87,6 +87,52 @@ def test_all_implementations_have_the_gradients_of_the_oracle(
         assert torch.allclose(own, oracle, rtol=1e-6, atol=1e-7 * oracle.abs().max().item())
 
 
+@pytest.mark.parametrize(("full", "prior", "vertices", "sandwich"), CASES)
+@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
+@pytest.mark.parametrize("parts", [(0,), (2,), (0, 2), (0, 1, 2, 3)], ids=["vertex", "chi2", "both", "all"])
+def test_weights_have_the_same_gradient_alone_and_with_the_others(
+    compiled: str, full: bool, prior: bool, vertices: int, sandwich: bool, ragged: bool, parts: tuple[int, ...]
+) -> None:
+    """Alone, it comes from what the fit left behind; with the others, the tracks are linearised once more."""
+    leaves, mask = case(full, prior, vertices, jets=40, tracks=6)
+    tracks, sd = case.base  # type: ignore[attr-defined]
+    covariance = leaves[1] * sd**2 if not full else leaves[1] * sd.unsqueeze(-1) * sd.unsqueeze(-2)
+    inputs = [tracks.clone(), covariance.detach(), leaves[2].detach()]
+    offsets = None
+    if ragged:
+        keep = torch.rand(40, 6, generator=torch.Generator().manual_seed(2)) < 0.7
+        keep[3] = False
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), keep.sum(1).cumsum(0)])
+        weights = inputs[2]
+        inputs = [inputs[0][keep], inputs[1][keep], weights.movedim(1, 0)[:, keep] if vertices else weights[keep]]
+        mask = mask[keep]
+    constraint = Prior(*(leaf.detach() for leaf in leaves[3:])) if prior else None
+
+    def gradient(alone: bool) -> Tensor:
+        own = [value.clone().requires_grad_(index == 2 or not alone) for index, value in enumerate(inputs)]
+        out = vertex_fit(*own, mask, offsets, constraint, sandwich=sandwich)
+        generator = torch.Generator().manual_seed(5)
+        loss = sum((torch.randn(out[k].shape, generator=generator, dtype=torch.float64) * out[k]).sum() for k in parts)
+        return torch.autograd.grad(loss, own)[-1] if not alone else torch.autograd.grad(loss, own[2])[0]
+
+    alone, together = gradient(True), gradient(False)
+    assert together.abs().max() > 0
+    assert torch.allclose(alone, together, rtol=1e-9, atol=1e-11 * together.abs().max().item())
+
+
+def test_a_cotangent_that_is_not_finite_silences_its_problem_alone(compiled: str) -> None:
+    toys = make_toys(3, 17, seed=43)
+    weights = torch.full((3, 17), 0.5, dtype=torch.float64, requires_grad=True)
+    out = vertex_fit(torch.tensor(toys.tracks), torch.tensor(toys.variances), weights)
+    cotangents = torch.ones(3, 3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    (expected,) = torch.autograd.grad((out.vertex, out.chi2), weights, cotangents, retain_graph=True)
+    cotangents[0][1, 2] = torch.nan
+    cotangents[1][1] = torch.inf
+    (found,) = torch.autograd.grad((out.vertex, out.chi2), weights, cotangents)
+    assert (found[1] == 0).all()
+    assert torch.equal(found[[0, 2]], expected[[0, 2]])
+
+
 def test_a_weight_of_zero_has_a_gradient(compiled: str) -> None:
     leaves, mask = case(False, False, 0)
     with torch.no_grad():

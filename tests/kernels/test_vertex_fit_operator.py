@@ -43,6 +43,15 @@ def test_operator_is_registered_completely(native: str, ragged: bool) -> None:
         rest = (torch.ones(6, 5, dtype=torch.bool), None, *prior, None)
     arguments = (*(leaf.clone().requires_grad_() for leaf in leaves), *rest, *settings)
     torch.library.opcheck(torch.ops.engine_kernels.vertex_fit.default, arguments)
+    detached = [value.detach() if isinstance(value, Tensor) else value for value in arguments]
+    torch.library.opcheck(torch.ops.engine_kernels.vertex_fit_and_response.default, detached)
+    *_, response = torch.ops.engine_kernels.vertex_fit_and_response(*detached)
+    cotangents = torch.ones(6, 1, 3, dtype=torch.float64), torch.ones(6, 1, dtype=torch.float64)
+    torch.library.opcheck(
+        torch.ops.engine_kernels.vertex_fit_weights_backward.default, (*cotangents, response, rest[1], 1)
+    )
+    detached[2].requires_grad_()
+    torch.library.opcheck(torch.ops.engine_kernels.vertex_fit.default, detached)
 
 
 class Vertexing(nn.Module):

@@ -46,7 +46,9 @@ template <class S> bool fit_once(bool bad, bool ragged, bool full, bool ndive, b
     EngineVertexInputs in{jets, vertices, padded, ragged ? 1 : vertices, ragged ? static_cast<int64_t>(total) : padded, ragged ? offsets.data() : nullptr,
                           tracks.data(), covariance.data(), weights.data(), mask.data(), prior ? position.data() : nullptr,
                           prior ? information.data() : nullptr, generator() % 2 ? seed.data() : nullptr, 1e-8, full, ndive, ndive ? 10 : 20, 1};
-    EngineVertexOutputs out{vertex.data(), spread.data(), chi2.data(), momenta.data(), status.data()};
+    const bool answers = !ndive && generator() % 2;
+    std::vector<S> response(answers ? total * vertices * 4 : 0), g6(answers ? total * vertices : 0);
+    EngineVertexOutputs out{vertex.data(), spread.data(), chi2.data(), momenta.data(), status.data(), answers ? response.data() : nullptr};
     const bool wide = sizeof(S) == 8;
     bool fine = engine_vertex_fit(&in, &out, wide, 1 + generator() % 3) == 0;
     auto ct1 = filled<S>(vertex.size(), bad, -1, 1), ct2 = filled<S>(spread.size(), bad, -1, 1), ct3 = filled<S>(chi2.size(), bad, -1, 1), ct4 = filled<S>(momenta.size(), bad, -1, 1);
@@ -54,9 +56,11 @@ template <class S> bool fit_once(bool bad, bool ragged, bool full, bool ndive, b
     std::vector<S> g1(tracks.size()), g2(covariance.size()), g3(weights.size()), g4(position.size()), g5(information.size());
     EngineVertexGradients gradients{g1.data(), g2.data(), g3.data(), prior ? g4.data() : nullptr, prior ? g5.data() : nullptr};
     fine = engine_vertex_fit_backward(&in, &out, &given, &gradients, wide, 1 + generator() % 3) == 0 && fine;
+    const void* ct_chi2 = generator() % 2 ? ct3.data() : nullptr;
+    if (answers) fine = engine_vertex_fit_weights_backward(&in, response.data(), ct1.data(), ct_chi2, g6.data(), wide, 1 + generator() % 3) == 0 && fine;
     for (int32_t value : status) fine = fine && value >= 0 && value <= 2;
     return fine && all_finite(vertex) && all_finite(spread) && all_finite(chi2) && all_finite(momenta) && all_finite(g1) && all_finite(g2) &&
-           all_finite(g3) && all_finite(g4) && all_finite(g5);
+           all_finite(response) && all_finite(g6) && all_finite(g3) && all_finite(g4) && all_finite(g5);
 }
 
 template <class S> bool extrapolate_once(bool bad, bool ragged) {

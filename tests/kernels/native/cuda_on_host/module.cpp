@@ -17,6 +17,7 @@ int engine_vertex_fit_backward(const EngineVertexInputs *in, const EngineVertexO
                                const EngineVertexGradients *out, int double_precision, int) {
     return engine_vertex_fit_backward_cuda(in, solution, cotangents, out, double_precision, nullptr) != nullptr;
 }
+int engine_vertex_fit_weights_backward(const EngineVertexInputs *, const void *, const void *, const void *, void *, int, int) { return 1; }
 int engine_vertex_fit_level(int) { return 0; }
 void engine_extrapolate(const EngineExtrapolateInputs *in, void *out, int double_precision) {
     engine_extrapolate_cuda(in, out, double_precision, nullptr);
