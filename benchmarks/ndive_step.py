@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from engine.data.loader import Batch
 from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
 from engine.graph.network import Network
+from engine.graph.packing import Item, Objects, pack, padded
 from engine.graph.plan import input_types, plan_network
 from engine.progress import Progress
 from engine.runs import RunDirectory
@@ -57,11 +57,11 @@ def parts(network: Network, update: Update, batches: list[Batch], repeats: int) 
     """Seconds for all batches: of each node, of the losses, of the optimizer."""
     batch = batches[0]
     outputs = [objective.output for objective in update.objectives.values()]
-    known = network.compute({name: (x, batch.masks.get(name)) for name, x in batch.inputs.items()}, outputs)
+    known = network.all_values(pack({name: (x, batch.masks.get(name)) for name, x in batch.inputs.items()}), outputs)
     found = {}
     for name in network.orders[tuple(outputs)]:
         found[name] = fastest(partial(alone, network, name, known), repeats) * len(batches)
-    made = {name: known[name][0] for name in outputs}
+    made = {name: padded(known[name])[0] for name in outputs}
 
     def losses() -> None:
         leaves = {name: x.detach().requires_grad_(x.requires_grad) for name, x in made.items()}
@@ -73,16 +73,21 @@ def parts(network: Network, update: Update, batches: list[Batch], repeats: int) 
     return found
 
 
-def alone(network: Network, name: str, known: Mapping[str, tuple[Tensor, Tensor | None]]) -> None:
+def alone(network: Network, name: str, known: Mapping[str, Item]) -> None:
     """A node forward and backward, its inputs cut off from what made them."""
     node = network.nodes[name]
-    cut = {
-        key: (known[key][0].detach().requires_grad_(known[key][0].requires_grad), known[key][1])
-        for key in node.references  # type: ignore[union-attr]
-    }
-    made = [x for x, _ in node(cut, next(iter(known.values()))[0]).values() if x.requires_grad]
+    items = node({key: cut(known[key]) for key in node.references}, next(iter(known.values()))).values()
+    made = [x for item in items if (x := item.packed if isinstance(item, Objects) else item[0]).requires_grad]
     if made:
         torch.autograd.backward(made[:1], [torch.ones_like(made[0])])
+
+
+def cut(item: Item) -> Item:
+    """The same values, with gradients of their own."""
+    if isinstance(item, Objects):
+        x = item.packed
+        return Objects(item.packing, x.detach().requires_grad_(), packed=True) if x.requires_grad else item
+    return item[0].detach().requires_grad_(item[0].requires_grad), item[1]
 
 
 def measure(spec: str, size: int, dataset: PreparedDataset, scratch: Path, options: argparse.Namespace) -> None:

@@ -9,26 +9,33 @@ from torch import Tensor, nn
 
 from engine.graph.initialise import initialise
 from engine.graph.modules.pair_layers import merged
-from engine.graph.modules.values import Value, Values
+from engine.graph.modules.values import Value
+from engine.graph.packing import Carrier, Item, Items, Known, needs_padding, pack, run, unpack
 from engine.graph.planned import Branches, Chain, Composite, Plan, PlannedGraph, PlannedNode, Primitive, Step
 
 if TYPE_CHECKING:
     from engine.graph.conventions import Conventions
 
-Known = dict[str, Value]
 SHARED = "shared"
 
 
 class Builder:
-    """Makes modules of steps; keeps the layers with shared weights, which several places use."""
+    """Makes modules of steps; keeps the layers with shared weights, which several places use.
+
+    Attributes:
+        shared: layers with shared weights.
+        needs_padding: whether any of the layers does.
+    """
 
     def __init__(self, conventions: Conventions) -> None:
         self.conventions = conventions
         self.shared: dict[str, nn.Module] = {}
+        self.needs_padding = False
 
     def step(self, step: Step) -> nn.Module:
         """The module of a step."""
         if isinstance(step, Primitive):
+            self.needs_padding |= needs_padding(step)
             return step.block.build(step.inputs, self.conventions)
         if isinstance(step, Branches):
             return BranchesModule([ChainModule(chain, self) for chain in step.chains])
@@ -45,43 +52,43 @@ def adopt(parent: nn.Module, name: str, child: nn.Module) -> nn.Module:
     return child
 
 
-class ChainModule(nn.Module):
+class ChainModule(Carrier):
     """Steps one after the other."""
 
     def __init__(self, chain: Chain, builder: Builder) -> None:
         super().__init__()
         self.steps = merged([adopt(self, step.key, builder.step(step)) for step in chain.steps])
 
-    def forward(self, values: Values) -> Values:
+    def forward(self, items: Items) -> Items:
         for step in self.steps:
-            values = step(values)
-        return values
+            items = run(step, items)
+        return items
 
 
-class BranchesModule(nn.Module):
+class BranchesModule(Carrier):
     """Chains side by side on the same input."""
 
     def __init__(self, chains: Iterable[nn.Module]) -> None:
         super().__init__()
         self.chains = tuple(adopt(self, str(i), chain) for i, chain in enumerate(chains))
 
-    def forward(self, values: Values) -> Values:
-        return [value for chain in self.chains for value in chain(values)]
+    def forward(self, items: Items) -> Items:
+        return [item for chain in self.chains for item in chain(items)]
 
 
-class Borrowed(nn.Module):
+class Borrowed(Carrier):
     """Layers whose weights live elsewhere: called here, but no child, so that the state has them once."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.lent = (module,)
 
-    def forward(self, values: Values) -> Values:
-        result: Values = self.lent[0](values)
+    def forward(self, items: Items) -> Items:
+        result: Items = self.lent[0](items)
         return result
 
 
-class NodeModule(nn.Module):
+class NodeModule(Carrier):
     """A node: what its sources go through, and its layers."""
 
     def __init__(self, node: PlannedNode, builder: Builder) -> None:
@@ -95,28 +102,25 @@ class NodeModule(nn.Module):
         self.outputs = tuple(f"{node.name}.{output}" for output in node.chain.names) or (node.name,)
         self.logits = f"{node.name}.logits" if node.chain.has_logits else None
 
-    def forward(self, known: Known, anchor: Tensor) -> Known:
+    def forward(self, known: Known, anchor: Item) -> Known:
         """The values that the node offers, by name.
 
         Args:
             known: what is computed already.
             anchor: any input; tells how many rows there are to a node that has no source.
         """
-        values: Values = [(anchor, None)] if not self.references else []
+        items: Items = [anchor] if not self.references else []
         for reference, before in zip(self.references, self.before, strict=True):
-            values += [known[reference]] if before is None else before([known[reference]])
+            items += [known[reference]] if before is None else before([known[reference]])
+        for step in self.steps[: len(self.steps) - (self.logits is not None)]:
+            items = run(step, items)
         if self.logits is None:
-            for step in self.steps:
-                values = step(values)
-            return dict(zip(self.outputs, values, strict=True))
-        for step in self.steps[:-1]:
-            values = step(values)
-        before_last: Values = self.steps[-1].body(values)  # type: ignore[operator]
-        last: Values = self.steps[-1].finish(before_last)  # type: ignore[operator]
-        return {self.outputs[0]: last[0], self.logits: before_last[0]}
+            return dict(zip(self.outputs, items, strict=True))
+        before_last = run(self.steps[-1], items, "body")
+        return {self.outputs[0]: run(self.steps[-1], before_last, "finish")[0], self.logits: before_last[0]}
 
 
-class NodeGraph(nn.Module):
+class NodeGraph(Carrier):
     """Nodes that are computed in order, as far as they are needed."""
 
     def __init__(self, graph: PlannedGraph, builder: Builder) -> None:
@@ -125,7 +129,7 @@ class NodeGraph(nn.Module):
         self.nodes = {name: adopt(self, name, NodeModule(node, builder)) for name, node in graph.nodes.items()}
         self.orders: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def compute(self, known: Known, outputs: Sequence[str]) -> Known:
+    def all_values(self, known: Known, outputs: Sequence[str]) -> Known:
         """All values that the outputs need, themselves among them.
 
         Args:
@@ -136,7 +140,7 @@ class NodeGraph(nn.Module):
         if wanted not in self.orders:
             self.orders[wanted] = self.graph.needed(wanted)
         known = dict(known)
-        anchor = next(iter(known.values()))[0]
+        anchor = next(iter(known.values()))
         for name in self.orders[wanted]:
             known.update(self.nodes[name](known, anchor))
         return known
@@ -150,8 +154,8 @@ class CompositeModule(NodeGraph):
         names = graph.nodes["output"].chain.names
         self.results = tuple(f"output.{name}" for name in names) or ("output",)
 
-    def forward(self, values: Values) -> Values:
-        known = self.compute(dict(zip(self.graph.inputs, values, strict=True)), ("output",))
+    def forward(self, items: Items) -> Items:
+        known = self.all_values(dict(zip(self.graph.inputs, items, strict=True)), ("output",))
         return [known[name] for name in self.results]
 
 
@@ -168,6 +172,7 @@ class Network(NodeGraph):
         builder = Builder(plan.conventions)
         super().__init__(plan.graph, builder)
         self.plan = plan
+        self.needs_padding = builder.needs_padding
         if builder.shared:
             shared = adopt(self, SHARED, nn.Module())
             for name, module in builder.shared.items():
@@ -185,6 +190,14 @@ class Network(NodeGraph):
         """
         known = self.compute({name: (tensor, masks.get(name)) for name, tensor in inputs.items()}, outputs)
         return {name: known[name][0] for name in outputs}
+
+    def compute(self, values: Mapping[str, Value], outputs: Sequence[str]) -> dict[str, Value]:
+        """The named outputs with their masks; arguments as of `forward`, each input with its mask.
+
+        What stands in the padding of outputs has no meaning: in training it may be 0.
+        """
+        known: Known = pack(values) if self.training and not self.needs_padding else dict(values)
+        return unpack(self.all_values(known, outputs), outputs)
 
     def parameters_of(self, nodes: Iterable[str]) -> list[nn.Parameter]:
         """The parameters of some nodes, shared weights that they use among them."""

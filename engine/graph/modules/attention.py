@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch.nn import functional
 
 from engine.graph.modules.dense import Linear
 from engine.graph.modules.values import GraphModule, Values
+
+if TYPE_CHECKING:
+    from engine.graph.shelves import Shelves
 
 
 class Attention(GraphModule):
@@ -44,17 +48,27 @@ class Attention(GraphModule):
 
     def forward(self, values: Values) -> Values:
         (x, x_mask), (y, y_mask) = values[0], values[-1]
+        z_BHNK = self.gathered(x, y, self.allowed(x_mask, y_mask))
+        if len(values) > 1 and y_mask is not None and self.policy != "ignore":
+            z_BHNK = z_BHNK * y_mask.any(1)[:, None, None, None].to(z_BHNK.dtype)  # nobody to ask: nothing gathered
+        return [(self.output(z_BHNK.transpose(1, 2).flatten(-2)), x_mask)]
+
+    def on_shelves(self, x_RF: Tensor, shelves: Shelves) -> Tensor:
+        """Among the real objects of each row, those of several rows side by side: (R, F) to (R, features)."""
+        x_SCF = shelves.put(x_RF)
+        z_SHCK = self.gathered(x_SCF, x_SCF, shelves.together)
+        z_RF: Tensor = self.output(shelves.take(z_SHCK.transpose(1, 2).flatten(-2)))
+        return z_RF
+
+    def gathered(self, x: Tensor, y: Tensor, allowed: Tensor | None) -> Tensor:
+        """What each of those who ask gets from those whom it may see, (B, H, N, K)."""
         q_BHNK, k_BHNK, v_BHNK = (self.split(each) for each in self.projected(x, y))
-        allowed = self.allowed(x_mask, y_mask)
         offset = None
         if allowed is not None:
             # Finite, so that a row without any real key sees all alike instead of giving NaN
             offset = torch.where(allowed, 0.0, torch.finfo(x.dtype).min / 4).to(q_BHNK.dtype)
         rate = self.rate if self.training else 0.0
-        z_BHNK = functional.scaled_dot_product_attention(q_BHNK, k_BHNK, v_BHNK, offset, rate)
-        if len(values) > 1 and y_mask is not None and self.policy != "ignore":
-            z_BHNK = z_BHNK * y_mask.any(1)[:, None, None, None].to(z_BHNK.dtype)  # nobody to ask: nothing gathered
-        return [(self.output(z_BHNK.transpose(1, 2).flatten(-2)), x_mask)]
+        return functional.scaled_dot_product_attention(q_BHNK, k_BHNK, v_BHNK, offset, rate)
 
     def projected(self, x: Tensor, y: Tensor) -> Sequence[Tensor]:
         """Queries, keys and values; by one product instead of three where objects ask each other."""

@@ -35,9 +35,10 @@ class ConcatFeatures(nn.Module):
         self.objects = objects
 
     def forward(self, values: Values) -> Values:
-        parts = [
-            raise_row(x, len(self.objects) + 2).expand(-1, *self.objects, -1) if self.objects else x for x, _ in values
-        ]
+        axes = len(self.objects) + 2
+        parts = [x for x, _ in values]
+        if self.objects and any(x.dim() == axes for x in parts):  # not where real objects come as rows
+            parts = [raise_row(x, axes).expand(-1, *self.objects, -1) for x in parts]
         return [(torch.cat(parts, dim=-1), common_mask(values))]
 
 

@@ -8,18 +8,17 @@ activation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import is_tracing
 from torch.nn import functional
 
-from engine.graph.modules.dense import Dense, Linear
+from engine.graph.modules.dense import Dense
 from engine.graph.modules.merging import Pairs, pair_mask
-from engine.graph.modules.values import Values
+from engine.graph.modules.values import Values, runs_as_written
 
 
 class RealPairs(NamedTuple):
@@ -48,6 +47,26 @@ def real_pairs(mask: Tensor) -> RealPairs:
     row = torch.div(left, mask.shape[1], rounding_mode="floor")
     right = row * rights + place % rights
     return RealPairs(place, left, right, begins(mask.sum(2)), begins(mask.sum(1)), torch.argsort(right, stable=True))
+
+
+def pairs_within(counts_B: Tensor, row_R: Tensor, place_R: Tensor, slots: int) -> RealPairs:
+    """The pairs of the R real objects of each row, which are numbered one after the other.
+
+    Args:
+        counts_B: objects of each row.
+        row_R: the row of each object.
+        place_R: of each object among all B * N slots.
+        slots: N.
+    """
+    partners_R, first_R = counts_B.index_select(0, row_R), begins(counts_B).index_select(0, row_R)
+    by_object = begins(partners_R)
+    left = torch.repeat_interleave(partners_R)
+    begin = first_R.index_select(0, left)
+    right = torch.arange(len(left)) - by_object.index_select(0, left) + begin
+    place = place_R.index_select(0, left) * slots + place_R.index_select(0, right) % slots
+    # The pair (i, j) in the order of right objects stands where (j, i) does in that of left ones
+    turned = by_object.index_select(0, right) + left - begin
+    return RealPairs(place, left, right, by_object, by_object, turned)
 
 
 def begins(counts: Tensor) -> Tensor:
@@ -83,6 +102,7 @@ class PairLayers(nn.Module):
 
     def __init__(self, pairs: Pairs, layers: Sequence[Dense]) -> None:
         super().__init__()
+        self.rows = pairs.rows
         self.parts = (pairs, tuple(layers))
 
     def forward(self, values: Values) -> Values:
@@ -94,11 +114,13 @@ class PairLayers(nn.Module):
 
     def body(self, values: Values) -> Values:
         """All but the last activation and dropout."""
-        pairs, layers = self.parts
-        left, right, mask = self.first_layer(values, pairs, layers[0].layers[0])
+        objects = values[: len(values) - self.rows]
+        (left, left_mask), (right, right_mask) = objects[0], objects[-1]
         shape = (left.shape[0], left.shape[1], right.shape[1])
-        written_out = torch.onnx.is_in_onnx_export() or is_tracing() or torch.compiler.is_compiling()  # type: ignore[no-untyped-call]
-        if mask is None or left.device.type != "cpu" or written_out or torch.is_autocast_enabled("cpu"):
+        mask = pair_mask(left_mask, right_mask, shape, left)
+        rows = [x for x, _ in values[len(objects) :]]
+        left, right = self.first_layer(left, right, rows, lambda row: row.unsqueeze(1))
+        if mask is None or not runs_as_written(left):
             h = self.later_layers(left.unsqueeze(2) + right.unsqueeze(1))
             return [(h if mask is None else h * mask.unsqueeze(-1).to(h.dtype), mask)]
         real = real_pairs(mask)
@@ -106,20 +128,24 @@ class PairLayers(nn.Module):
         full = h_PU.new_zeros(mask.numel(), h_PU.shape[-1]).index_copy(0, real.place, h_PU)
         return [(full.reshape(*shape, -1), mask)]
 
-    def first_layer(self, values: Values, pairs: Pairs, layer: Linear) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What the first layer makes of left (with rows and bias) and right objects, and the mask of the pairs."""
-        objects = values[: len(values) - pairs.rows]
-        (left, left_mask), (right, right_mask) = objects[0], objects[-1]
-        widths = [left.shape[-1], right.shape[-1], *(x.shape[-1] for x, _ in values[len(objects) :])]
+    def on_real(self, x_RF: Tensor, rows: Sequence[Tensor], row_R: Tensor, real: RealPairs) -> Tensor:
+        """The same for pairs of R real objects and the (B, F) rows that they belong to: (P, U)."""
+        left, right = self.first_layer(x_RF, x_RF, rows, lambda row: row.index_select(0, row_R))
+        return self.later_layers(PairSum.apply(left, right, real))  # type: ignore[no-untyped-call]
+
+    def first_layer(
+        self, left: Tensor, right: Tensor, rows: Sequence[Tensor], spread: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """What the first layer makes of left (with rows and bias) and right objects; `spread` gives rows to objects."""
+        layer = self.parts[1][0].layers[0]
+        widths = [left.shape[-1], right.shape[-1], *(x.shape[-1] for x in rows)]
         weights = torch.split(layer.weight, widths, dim=1)
         made = functional.linear(left, weights[0])
-        rows = [functional.linear(x, w) for (x, _), w in zip(values[len(objects) :], weights[2:], strict=True)]
+        for x, weight in zip(rows, weights[2:], strict=True):
+            made = made + spread(functional.linear(x, weight))
         if layer.bias is not None:
-            rows.append(layer.bias)
-        for row in rows:
-            made = made + (row.unsqueeze(1) if row.dim() == 2 else row)
-        mask = pair_mask(left_mask, right_mask, (left.shape[0], left.shape[1], right.shape[1]), left)
-        return made, functional.linear(right, weights[1]), mask
+            made = made + layer.bias
+        return made, functional.linear(right, weights[1])
 
     def later_layers(self, h: Tensor) -> Tensor:
         """What follows the first linear layer, up to the last one."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import is_tracing
 
 Value = tuple[Tensor, Tensor | None]
 Values = list[Value]
@@ -63,3 +64,9 @@ def both(left: Tensor | None, right: Tensor | None) -> Tensor | None:
     if left is None or left is right:
         return right
     return left if right is None else left & right
+
+
+def runs_as_written(x: Tensor) -> bool:
+    """Whether operations are done one by one on a processor, in float32: shapes may depend on what is in a tensor."""
+    recorded = torch.onnx.is_in_onnx_export() or is_tracing() or torch.compiler.is_compiling()  # type: ignore[no-untyped-call]
+    return x.device.type == "cpu" and not recorded and not torch.is_autocast_enabled("cpu")
