@@ -196,13 +196,13 @@ class Novograd(Optimizer):
     def move(self, parameters: list[Tensor], gradients: list[Tensor], slots: Mapping[str, list[Tensor]]) -> None:
         beta1, beta2, decay = (self.options[key] for key in ("beta1", "beta2", "weight_decay"))
         mean, square = slots["mean"], slots["square"]
-        norms = list(torch._foreach_norm(gradients))
-        torch._foreach_mul_(square, beta2)
-        torch._foreach_addcmul_(square, norms, norms, 1.0 - beta2 if self.steps > 1 else 1.0)
-        width = list(torch._foreach_sqrt(square))
-        torch._foreach_add_(width, self.options["eps"])
+        # One number a tensor: as one vector, since each call takes as long for a number as for a thousand
+        norms_T = torch.stack(torch._foreach_norm(gradients))
+        weight = 1.0 - beta2 if self.steps > 1 else 1.0
+        squares_T = torch.stack(square).mul_(beta2).addcmul_(norms_T, norms_T, value=weight)
+        torch._foreach_copy_(square, squares_T.unbind())
         torch._foreach_mul_(mean, beta1)
-        torch._foreach_add_(mean, torch._foreach_div(gradients, width))
+        torch._foreach_addcdiv_(mean, gradients, squares_T.sqrt().add_(self.options["eps"]).unbind())
         if decay:
             torch._foreach_add_(mean, parameters, alpha=decay)
         torch._foreach_add_(parameters, mean, alpha=-self.rate)
