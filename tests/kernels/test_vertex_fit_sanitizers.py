@@ -16,7 +16,7 @@ HERE = Path(__file__).parent / "native"
 def test_no_byte_outside_the_arrays_is_touched(tmp_path: Path, repository: Path) -> None:
     kernels = repository / "kernels"
     program = tmp_path / "check_vertex_fit"
-    # Packs of one level, scarcely optimised, without the checks of every member access: more takes minutes to build.
+    # Packs of one level, scarcely optimised, without the checks of every member access: more takes longer to build.
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off", "-fsanitize=address,undefined"]
     flags += [
         "-fno-sanitize=null,object-size,alignment",
