@@ -51,14 +51,9 @@ def weights_backward(
 def backward(problem: Problem, solution: Solution, cotangents: list[Tensor | None], wanted: list[bool]) -> Gradients:
     """Gradients of the outputs (vertex, covariance, chi2, momenta) weighted by their cotangents."""
     inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
-    # Tracks and covariances are added to; on the processor the others are written from the first to the last number.
     made = [
-        None
-        if tensor is None or not want
-        else torch.zeros_like(tensor)
-        if place < 2 or tensor.is_cuda
-        else torch.empty_like(tensor)
-        for place, (tensor, want) in enumerate(zip(inputs, wanted, strict=True))
+        torch.zeros_like(tensor) if want and tensor is not None else None
+        for tensor, want in zip(inputs, wanted, strict=True)
     ]
     double, where = problem.tracks.dtype == torch.float64, _where(problem)
     cuda = problem.tracks.is_cuda
