@@ -15,8 +15,10 @@ A node of the graph is a list of layers, and each layer is a block: its name alo
 follow from what comes in.
 
 Objects carry a mask that tells real ones from padding. Each block says what it does with it, and none loses it
-silently. `$name` stands for a value of a `repeat`, a `parallel` or a block's parameter, and `input.channels` for the
-features that come into a block written in YAML; both may stand in arithmetic such as `$layers - 1`.
+silently. What a value holds in its padding has no meaning: training on a processor leaves padding out where it can.
+
+`$name` stands for a value of a `repeat`, a `parallel` or a block's parameter, and `input.channels` for the features that
+come into a block written in YAML; both may stand in arithmetic such as `$layers - 1`.
 """
 
 SECTIONS = {

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ class Packing:
 
     def __init__(self, mask: Tensor, place_R: Tensor | None = None) -> None:
         self.mask = mask
-        self.place_R = mask.flatten().nonzero().squeeze(1) if place_R is None else place_R
+        self.place_R = torch.from_numpy(np.flatnonzero(mask.numpy())) if place_R is None else place_R
 
     @property
     def pays(self) -> bool:
@@ -74,7 +75,7 @@ class Packing:
     @cached_property
     def shelves(self) -> Shelves:
         """The real objects in fewer and longer rows."""
-        return Shelves(self.mask.sum(1), self.row_R)
+        return Shelves(np.count_nonzero(self.mask.numpy(), axis=1))
 
     @cached_property
     def pairs(self) -> tuple[RealPairs, Packing]:
@@ -202,17 +203,16 @@ def pack(values: Mapping[str, Value]) -> Known:
 
     Masks with the same content share a packing, so that layers can use their objects together.
     """
-    packings: list[Packing] = []
+    packings: dict[tuple[torch.Size, bytes], Packing] = {}
     known: Known = dict(values)
     for name, (x, mask) in values.items():
         if mask is None or mask.dim() != 2 or not runs_as_written(x):
             continue
-        packing = next((each for each in packings if torch.equal(each.mask, mask)), None)
-        if packing is None:
-            packing = Packing(mask)
-            packings.append(packing)
-        if packing.pays:
-            known[name] = Objects(packing, x, packed=False)
+        content = mask.shape, mask.numpy().tobytes()
+        if content not in packings:
+            packings[content] = Packing(mask)
+        if packings[content].pays:
+            known[name] = Objects(packings[content], x, packed=False)
     return known
 
 

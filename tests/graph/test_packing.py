@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -172,7 +173,8 @@ def test_dropout_of_real_objects_keeps_their_mean(make_network: MakeNetwork) -> 
 def test_shelves_hold_each_row_whole_and_give_back_what_was_put_there(counts: list[int]) -> None:
     mask = torch.arange(40) < torch.tensor(counts)[:, None]
     packed = Packing(mask)
-    shelves = Shelves(mask.sum(1), packed.row_R)
+    shelves = packed.shelves
+    assert torch.equal(shelves.place_R, Shelves(np.array(counts)).place_R)
     x = torch.arange(1.0, sum(counts) + 1).unsqueeze(1)
     full = shelves.put(x)
     assert torch.equal(shelves.take(full), x)

@@ -16,6 +16,7 @@ import torch
 from engine.graph.conventions import CONVENTIONS
 from engine.graph.initialise import initialise
 from engine.graph.modules.values import Values
+from engine.graph.packing import Items, Objects, Packing, padded, run
 from engine.graph.parameters import public_name
 from engine.graph.registry import CONTROL, Block, primitive_blocks
 from engine.graph.schema import definitions, kinds, value_schema
@@ -206,6 +207,29 @@ def test_padding_never_changes_the_outcome(name: str) -> None:
                     x, y = x[mask], y[mask]
                 assert torch.allclose(x, y, atol=1e-6), f"{shown(block)} on {[str(kind) for kind in types]}"
                 assert expected.masked == (mask is not None)
+
+
+@pytest.mark.parametrize("name", sorted(GRIDS))
+def test_real_objects_alone_give_the_same(name: str) -> None:
+    """What is real is the same where a block gets its objects packed, if it takes them so."""
+    for block, types in cases():
+        objects = {kind.objects for kind in types if kind.masked}
+        if block.name != name or len(objects) != 1 or not keeps_padding_out(block):
+            continue
+        module = build(block, types, "keras")
+        random = getattr(block, "dropout", getattr(block, "rate", 0)) > 0
+        values = make_values(block, types, seed=2)
+        packing = Packing(next(mask for _, mask in values if mask is not None))
+        values = [(x, None if mask is None else packing.mask) for x, mask in values]
+        items: Items = [value if value[1] is None else Objects(packing, value[0], packed=False) for value in values]
+        for training in (False,) if random else (False, True):
+            expected, found = module.train(training)(values), [padded(item) for item in run(module, items)]
+            for (x, mask), (y, other_mask) in zip(expected, found, strict=True):
+                assert (mask is None) == (other_mask is None)
+                if mask is not None:
+                    assert torch.equal(mask, other_mask)
+                    x, y = x[mask], y[mask]
+                torch.testing.assert_close(y, x, msg=lambda text, b=block: f"{shown(b)}: {text}")
 
 
 def test_padding_does_change_the_outcome_where_the_mask_is_ignored() -> None:
