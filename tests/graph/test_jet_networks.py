@@ -45,11 +45,27 @@ def test_the_flavour_teaches_the_vertexer_through_the_fit(repository: Path) -> N
     values = network(inputs, masks, ["flavour.logits", "vertex.position", "same_vertex"])
     assert values["same_vertex"].shape == (40, 15, 15, 1)
     values["flavour.logits"].square().sum().backward()
-    gradients = [each.grad for each in network.parameters_of(["track_weight"])]
+    gradients = [each.grad for each in network.parameters_of(["track_score"])]
     assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
     assert max(gradient.abs().max() for gradient in gradients if gradient is not None) > 0
     several = masks["perigee"].sum(1) > 4
     assert (values["vertex.position"] - vertex)[several].abs().median() < 0.2  # all are from one vertex
+
+
+def test_the_vertex_does_not_vanish_with_the_scale_of_the_scores(repository: Path) -> None:
+    """The fit has no scale of the weights, so nothing holds the scores: in a long training they fall without end."""
+    network = build_network(plan_of(repository / "specs", "ndive"), 1)
+    inputs, masks, _ = batch(network)
+    names, bias = ["vertex.position", "vertex.chi2"], network.parameters_of(["track_score"])[-1]
+    before = network(inputs, masks, names)
+    with torch.no_grad():
+        bias -= 500
+    after = network(inputs, masks, names)
+    several = masks["perigee"].sum(1) > 2
+    for name in names:
+        torch.testing.assert_close(after[name][several], before[name][several], atol=1e-3, rtol=1e-3)
+    after["vertex.position"].sum().backward()
+    assert bias.grad is not None and network.parameters_of(["track_score"])[0].grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("name", ["ndive", "ndive_ftag", "ndive_ftag/none", "ndive_ftag/true_vertex"])
