@@ -17,8 +17,8 @@ follow from what comes in.
 Objects carry a mask that tells real ones from padding. Each block says what it does with it, and none loses it
 silently. What a value holds in its padding has no meaning: training on a processor leaves padding out where it can.
 
-`$name` stands for a value of a `repeat`, a `parallel` or a block's parameter, and `input.channels` for the features that
-come into a block written in YAML; both may stand in arithmetic such as `$layers - 1`.
+`$name` stands for a value of a `repeat`, a `parallel` or a block's parameter, and `input.channels` for the features
+that come into a block written in YAML; both may stand in arithmetic such as `$layers - 1`.
 """
 
 SECTIONS = {
