@@ -166,7 +166,7 @@ void backward(const EngineVertexInputs& in, const EngineVertexOutputs& solution,
 
 template <class S, int Bytes, template <class> class C, bool Ndive> constexpr VertexFitKind kind() {
     using T = Lanes<S, Bytes, true>;
-    return {&forward<T, C<T>, Ndive>, &backward<T, C<T>, Ndive>, &weights_backward<Lanes<S, (Bytes > 16 ? Bytes / 2 : Bytes)>>, Tile<T, C<T>>::packs * Bytes, Tile<T, C<T>>::lanes};
+    return {&forward<T, C<T>, Ndive>, &backward<T, C<T>, Ndive>, &weights_backward<S, Bytes>, Tile<T, C<T>>::packs * Bytes, Tile<T, C<T>>::lanes};
 }
 
 }  // namespace engine

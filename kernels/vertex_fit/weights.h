@@ -71,10 +71,11 @@ template <class T> ENGINE_INLINE void weights_gradient(const scalar_t<T>* respon
     for (int64_t i = 0; i < tracks; ++i) out[i] = zero;
 }
 
-// Of the problems from first to last; the cotangents of vertex and chi2 may be null.
-template <class T>
+// Of the problems from first to last; the cotangents of vertex and chi2 may be null. Packs of half the registers: most jets have fewer
+// tracks than a whole one has lanes. `Bytes` is in the name, so that no two levels share this function.
+template <class S, int Bytes>
 void weights_backward(const EngineVertexInputs& in, const void* response, const void* vertex, const void* chi2, void* weights, int64_t first, int64_t last) {
-    using S = scalar_t<T>;
+    using T = Lanes<S, (Bytes > 16 ? Bytes / 2 : Bytes)>;
     for (int64_t problem = first; problem < last; ++problem) {
         const int64_t jet = problem / in.vertices, start = in.offsets ? in.offsets[jet] : jet * in.padded;
         const int64_t tracks = in.offsets ? in.offsets[jet + 1] - start : in.padded;
