@@ -20,6 +20,11 @@ float32, millions a second; 2.4 GHz, AVX-512, a neighbour on the other core):
     float32 without denormal numbers                       (found)  -> 0.73   1.50
     the next tile fetched a little with every track        x 1.05   -> 0.83   1.65
 
+On another day the last line gave 0.75 and 1.40; from there, in processor time of the calls alone:
+
+    the fit leaves its response to the weights behind      x 1.2    -> 0.93   1.64
+    its memory fetched ahead, one division for two         x 1.05   -> 0.95   1.89
+
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
 
 The CUDA kernels have benchmarks/cuda_kernels.py.
