@@ -5,7 +5,6 @@ A low-level `torch.library.Library` is used: a call costs a third of what `custo
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ _LIBRARY.define(f"vertex_fit({_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tens
 _LIBRARY.define(
     "vertex_fit_backward(Tensor? ct_vertex, Tensor? ct_covariance, Tensor? ct_chi2, Tensor? ct_momenta, "
     "Tensor vertex, Tensor momenta, Tensor status, bool[] wanted, "
-    f"{_INPUTS}) -> Tensor[]"
+    f"{_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 # Where the weights alone are learnt, the fit leaves behind how its result answers to them; later the tracks would have
 # to be read and linearised once more.
@@ -111,8 +110,8 @@ def responds(*arguments: Any) -> bool:
     return not (ndive or tracks.is_cuda) and choice().implementation == "native"
 
 
-def _backward(*arguments: Any) -> list[Tensor]:
-    """The gradients that are wanted, in the order of the inputs."""
+def _backward(*arguments: Any) -> tuple[Tensor, ...]:
+    """The gradients by input, empty where not wanted: torch's compiler miscounts lists of tensors."""
     *cotangents, vertex, momenta, status, wanted = arguments[:8]
     problem = _problem(*arguments[8:])
     vertex = vertex.contiguous()  # also in the places of covariance and chi2, which no gradient needs
@@ -122,20 +121,22 @@ def _backward(*arguments: Any) -> list[Tensor]:
         asked, given = [False, False, asked[2], False, False], [given[0], None, None, None]
     found: Gradients = implementation(problem).backward(problem, solution, given, asked)
     inputs = [arguments[8:][index] for index in _DIFFERENTIABLE]
-    return [
-        torch.zeros_like(value, memory_format=torch.contiguous_format) if gradient is None else gradient
+    return tuple(
+        vertex.new_empty(0)
+        if not want
+        else torch.zeros_like(value, memory_format=torch.contiguous_format)
+        if gradient is None
+        else gradient
         for want, gradient, value in zip(wanted, found, inputs, strict=True)
-        if want
-    ]
+    )
 
 
-def _fake_backward(*arguments: Any) -> list[Tensor]:
+def _fake_backward(*arguments: Any) -> tuple[Tensor, ...]:
     wanted, inputs = arguments[7], arguments[8:]
-    return [
-        torch.empty_like(inputs[index], memory_format=torch.contiguous_format)
+    return tuple(
+        torch.empty_like(inputs[index], memory_format=torch.contiguous_format) if want else inputs[0].new_empty(0)
         for index, want in zip(_DIFFERENTIABLE, wanted, strict=True)
-        if want
-    ]
+    )
 
 
 class _Differentiable(torch.autograd.Function):
@@ -162,19 +163,17 @@ class _Differentiable(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         *inputs, vertex, momenta, status, response = ctx.saved_tensors
         ct_vertex, ct_covariance, ct_chi2, ct_momenta = cotangents[:4]
-        if response is not None and ct_covariance is None and ct_momenta is None:
-            found = [
-                torch.ops.engine_kernels.vertex_fit_weights_backward.default(
-                    ct_vertex, ct_chi2, response, inputs[4], ctx.settings[-1]
-                )
-            ]
-        else:
-            found = torch.ops.engine_kernels.vertex_fit_backward.default(
-                *cotangents[:4], vertex, momenta, status, ctx.wanted, *inputs, *ctx.settings
-            )
         gradients: list[Tensor | None] = [None] * 14
-        for index, gradient in zip(itertools.compress(_DIFFERENTIABLE, ctx.wanted), found, strict=True):
-            gradients[1 + index] = gradient
+        if response is not None and ct_covariance is None and ct_momenta is None:
+            gradients[3] = torch.ops.engine_kernels.vertex_fit_weights_backward.default(
+                ct_vertex, ct_chi2, response, inputs[4], ctx.settings[-1]
+            )
+            return tuple(gradients)
+        found = torch.ops.engine_kernels.vertex_fit_backward.default(
+            *cotangents[:4], vertex, momenta, status, ctx.wanted, *inputs, *ctx.settings
+        )
+        for index, want, gradient in zip(_DIFFERENTIABLE, ctx.wanted, found, strict=True):
+            gradients[1 + index] = gradient if want else None
         return tuple(gradients)
 
 

@@ -82,6 +82,12 @@ def compare_compiled() -> None:
     module.weigh.weight.grad = None
     sum(part.sum() for part in module(tracks, variances, mask)).backward()
     assert torch.allclose(gradient, module.weigh.weight.grad, rtol=1e-9)
+    # The vertex alone: the gradient comes from the response that the fit leaves behind.
+    vertex = torch.compile(lambda weights: vertex_fit(tracks, variances, weights, mask).vertex, fullgraph=True)
+    weights = torch.full((6, 5), 0.5, dtype=torch.float64, requires_grad=True)
+    (found_alone,) = torch.autograd.grad(vertex(weights).sum(), weights)
+    (expected_alone,) = torch.autograd.grad(vertex_fit(tracks, variances, weights, mask).vertex.sum(), weights)
+    assert torch.allclose(found_alone, expected_alone, rtol=1e-9)
 
 
 @pytest.mark.slow
