@@ -25,7 +25,7 @@ On another day the last line gave 0.75 and 1.40; from there, in processor time o
     the fit leaves its response to the weights behind      x 1.2    -> 0.93   1.64
     its memory fetched ahead, one division for two         x 1.05   -> 0.95   1.89
 
-and as this script times a step, torch's part included: 0.80 to 0.82 and 1.49 to 1.59.
+and as this script times a step, torch's part included: 0.80 to 0.83 and 1.49 to 1.59 (once 1.12).
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
 

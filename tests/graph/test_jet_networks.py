@@ -53,7 +53,7 @@ def test_the_flavour_teaches_the_vertexer_through_the_fit(repository: Path) -> N
 
 
 def test_the_vertex_does_not_vanish_with_the_scale_of_the_scores(repository: Path) -> None:
-    """The fit has no scale of the weights, so nothing holds the scores: in a long training they fall without end."""
+    """The fit has no scale of the weights, so nothing holds the scores: a training may move all of a jet."""
     network = build_network(plan_of(repository / "specs", "ndive"), 1)
     inputs, masks, _ = batch(network)
     names, bias = ["vertex.position", "vertex.chi2"], network.parameters_of(["track_score"])[-1]
