@@ -23,7 +23,7 @@ from engine.training import checkpoint
 from engine.training.board import TensorBoard
 from engine.training.interrupt import StopRequest
 from engine.training.logs import MetricsLog
-from engine.training.nonfinite import non_finite_loss
+from engine.training.nonfinite import non_finite_loss, refuse_lost_parameters
 from engine.training.state import Position
 from engine.training.streams import device_batches, first_rows
 from engine.training.updates import Update
@@ -207,7 +207,12 @@ class Loop:
         self.position.log_means.clear()
 
     def end_round(self, validated: Mapping[str, float]) -> None:
-        """Log the round, let schedules and watches see its metrics, write the checkpoint."""
+        """Log the round, let schedules and watches see its metrics, write the checkpoint.
+
+        Raises:
+            TrainingError: a parameter is not finite; no checkpoint holds it.
+        """
+        refuse_lost_parameters(self.network, self.position.epoch + 1, checkpoint.find(self.checkpoints))
         position, parts = self.position, self.training.validations_per_epoch
         position.validations += 1
         whole, position.part = divmod(position.part + 1, parts)

@@ -1,4 +1,4 @@
-"""What is told when a loss is not finite: iteration, losses, ranges of the inputs, last good checkpoint."""
+"""What is told when a loss or a parameter is not finite: where, ranges of the inputs, the last good checkpoint."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from engine.errors import TrainingError
 
 if TYPE_CHECKING:
     from engine.data.loader import Batch
+    from engine.graph.network import Network
 
 MOST_LISTED = 12  # ranges of features in one message
 
@@ -100,3 +101,24 @@ def _range(label: str, values: NDArray[np.float32]) -> Range:
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = tensor.detach().float().cpu().numpy()
     return array
+
+
+def refuse_lost_parameters(network: Network, epoch: int, saved: Path | None) -> None:
+    """See to it that a training does not go on with a part of its network lost, which losses need not show.
+
+    Args:
+        network: what is trained.
+        epoch: in which, counted from 1.
+        saved: the last checkpoint, if there is one.
+
+    Raises:
+        TrainingError: parameters are not finite; with the nodes they are of.
+    """
+    lost = [name for name in network.nodes if any(not each.isfinite().all() for each in network.parameters_of([name]))]
+    if not lost:
+        return
+    after = f"; the last checkpoint before is {saved}" if saved else ""
+    raise TrainingError(
+        f"parameters of {', '.join(lost)} are not finite in epoch {epoch}, though the losses are: a "
+        f"gradient was not; try a smaller learning rate{after}"
+    )

@@ -138,6 +138,27 @@ def test_a_loss_that_is_not_finite_stops_with_everything_one_needs(toy: Any) -> 
     assert third == "there is no checkpoint yet; a smaller learning rate, `clip_norm` or `clip` may help"
 
 
+def test_a_part_of_the_network_that_is_lost_stops_although_the_losses_are_finite(
+    toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.training.loop import Loop
+
+    original = Loop.train_epoch
+
+    def lose(self: Any, *arguments: Any) -> None:
+        original(self, *arguments)
+        with torch.no_grad():
+            next(self.network.parameters()).fill_(torch.nan)
+
+    monkeypatch.setattr(Loop, "train_epoch", lose)
+    with pytest.raises(TrainingError, match=r"^parameters of \w+ are not finite in epoch 1, though the losses are: "):
+        toy.train("lost", ONE_EPOCH)
+    from safetensors.torch import load_file
+
+    for saved in toy.run("lost").path.rglob("network.safetensors"):
+        assert all(value.isfinite().all() for value in load_file(saved).values())
+
+
 def test_a_row_that_is_not_finite_is_found_and_the_last_good_checkpoint_named(
     toy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
