@@ -22,4 +22,11 @@
 #define ENGINE_INLINE inline
 #endif
 
+// The same for lambdas: [&](int i) ENGINE_INLINED { ... }.
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(ENGINE_NO_CLONES)
+#define ENGINE_INLINED __attribute__((always_inline))
+#else
+#define ENGINE_INLINED
+#endif
+
 #define ENGINE_RESTRICT __restrict__

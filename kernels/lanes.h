@@ -147,6 +147,10 @@ template <class M> ENGINE_INLINE bool any(const M& mask) {
     return sum != 0;
 }
 
+// One lane of a pack.
+template <class T> ENGINE_INLINE void put(T& lanes, int lane, scalar_t<T> value) { reinterpret_cast<scalar_t<T>*>(&lanes)[lane] = value; }
+template <class T> ENGINE_INLINE scalar_t<T> get(const T& lanes, int lane) { return reinterpret_cast<const scalar_t<T>*>(&lanes)[lane]; }
+
 // Cephes' sine and cosine (Moshier), for angles up to some thousand radians; on [-pi/4, pi/4] within a unit in the last place.
 template <class S, int Bytes, bool Fused>
 ENGINE_INLINE void sine_cosine(const Lanes<S, Bytes, Fused>& x, Lanes<S, Bytes, Fused>& s, Lanes<S, Bytes, Fused>& c) {

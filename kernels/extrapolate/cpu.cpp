@@ -14,9 +14,6 @@ template <class T> struct Pack {
     T x, y, z;
 };
 
-template <class T> ENGINE_INLINE void put(T& lanes, int lane, scalar_t<T> value) { reinterpret_cast<scalar_t<T>*>(&lanes)[lane] = value; }
-template <class T> ENGINE_INLINE scalar_t<T> get(const T& lanes, int lane) { return reinterpret_cast<const scalar_t<T>*>(&lanes)[lane]; }
-
 template <class S, class T> ENGINE_INLINE void put_perigee(Perigee<T>& p, int lane, const S* v) {
     put(p.d0, lane, v[0]), put(p.z0, lane, v[1]), put(p.phi, lane, v[2]), put(p.theta, lane, v[3]), put(p.rho, lane, v[4]);
 }

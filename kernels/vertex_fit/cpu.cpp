@@ -1,14 +1,11 @@
-// Vertex fit on the processor: chooses the instructions, gives every thread a contiguous range of jets and its memory.
-#include "cpu.h"
-
+// Vertex fit on the processor: chooses the instructions, shares the jets out among threads and gives each its memory.
 #include <algorithm>
 #include <atomic>
 #include <new>
-#include <thread>
-#include <vector>
 
 #include "../levels.h"
-#include "run.h"
+#include "../team.h"
+#include "tile.h"
 
 namespace engine {
 
@@ -44,61 +41,58 @@ struct FlushToZero {
 #endif
 };
 
-// Whole jets a thread, so that no two threads add to the same track. work(first, last) of the jets: false where memory ran out.
-template <class F> int in_threads(int64_t jets, int threads, F work) {
-    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, jets / 32));
-    std::atomic<int> failed{0};
-    auto guarded = [&](int64_t part) {
-        if (!work(jets * part / parts, jets * (part + 1) / parts)) failed = 1;
-    };
-    std::vector<std::thread> others;
-    try {
-        for (int64_t part = 1; part < parts; ++part) others.emplace_back(guarded, part);
-    } catch (...) {
-        failed = 1;
-    }
-    guarded(0);
-    for (std::thread& other : others) other.join();
-    return failed;
+int64_t parts_of(const EngineVertexInputs& in, intptr_t threads) { return std::max<int64_t>(1, std::min<int64_t>(threads, in.jets / 128)); }
+
+// work(first, last, memory, most) of the problems, with the memory for the longest list of tracks. Whole jets, so that no two threads add to
+// the same track. All memory is taken here: in a new thread it would come as fresh pages every time.
+template <class F> const char* in_tiles(const EngineVertexInputs& in, const VertexFitKind& kind, int double_precision, intptr_t threads, F work) {
+    int64_t most = in.padded;
+    for (int64_t jet = 0; in.offsets && jet < in.jets; ++jet) most = std::max(most, in.offsets[jet + 1] - in.offsets[jet]);
+    const int64_t parts = parts_of(in, threads), each = (most + kind.lanes) * kind.bytes;
+    const std::align_val_t pack{64};
+    char* memory = static_cast<char*>(::operator new(parts * each, pack, std::nothrow));
+    if (!memory) return "the vertex fit ran out of memory";
+    share_out(in.jets, parts, [&](int64_t part, int64_t first, int64_t last) {
+        const FlushToZero flush(!double_precision);
+        work(first * in.vertices, last * in.vertices, memory + part * each, most);
+    });
+    ::operator delete(memory, pack);
+    return nullptr;
 }
 
-// work(first, last, memory, most) of the problems, with the memory for the longest list of tracks among them.
-template <class F> int in_tiles(const EngineVertexInputs& in, const VertexFitKind& kind, int double_precision, int threads, F work) {
-    return in_threads(in.jets, threads, [&](int64_t first, int64_t last) {
-        int64_t most = in.padded;
-        for (int64_t jet = first; in.offsets && jet < last; ++jet) most = std::max(most, in.offsets[jet + 1] - in.offsets[jet]);
-        void* memory = ::operator new((most + kind.lanes) * kind.bytes, std::align_val_t(64), std::nothrow);
-        if (!memory) return false;
-        const FlushToZero flush(!double_precision);
-        work(first * in.vertices, last * in.vertices, memory, most);
-        ::operator delete(memory, std::align_val_t(64));
-        return true;
-    });
-}
+#define ENGINE_INSTANCE(S)                                                                                                                         \
+    ENGINE_CLONES void weights_backward_##S(const EngineVertexInputs& in, const void* response, const EngineVertexCotangents& ct, void* weights, \
+                                            int64_t first, int64_t last) {                                                                         \
+        weights_backward<S>(in, response, ct, weights, first, last);                                                                               \
+    }
+ENGINE_INSTANCE(double)
+ENGINE_INSTANCE(float)
 
 }  // namespace
 }  // namespace engine
 
-int engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, int threads) {
+const char* engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, intptr_t where) {
     const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_tiles(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) { kind.forward(*in, *out, first, last, memory, most); });
+    return engine::in_tiles(*in, kind, double_precision, where, [&](int64_t first, int64_t last, void* memory, int64_t most) {
+        kind.forward(*in, *out, first, last, memory, most);
+    });
 }
 
-int engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
-                               const EngineVertexGradients* out, int double_precision, int threads) {
+const char* engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
+                                       const EngineVertexGradients* out, int double_precision, intptr_t where) {
     const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_tiles(*in, kind, double_precision, threads, [&](int64_t first, int64_t last, void* memory, int64_t most) {
+    return engine::in_tiles(*in, kind, double_precision, where, [&](int64_t first, int64_t last, void* memory, int64_t most) {
         kind.backward(*in, *solution, *cotangents, *out, first, last, memory, most);
     });
 }
 
-int engine_vertex_fit_weights_backward(const EngineVertexInputs* in, const void* response, const void* ct_vertex, const void* ct_chi2, void* weights,
-                                       int double_precision, int threads) {
-    const engine::VertexFitKind& kind = engine::kind_of(*in, double_precision);
-    return engine::in_threads(in->jets, threads, [&](int64_t first, int64_t last) {
-        kind.weights_backward(*in, response, ct_vertex, ct_chi2, weights, first * in->vertices, last * in->vertices);
-        return true;
+const char* engine_vertex_fit_weights_backward(const EngineVertexInputs* in, const void* response, const EngineVertexCotangents* cotangents, void* weights,
+                                               int double_precision, intptr_t where) {
+    const auto work = double_precision ? engine::weights_backward_double : engine::weights_backward_float;
+    engine::share_out(in->jets, engine::parts_of(*in, where), [&](int64_t, int64_t first, int64_t last) {
+        work(*in, response, *cotangents, weights, first * in->vertices, last * in->vertices);
     });
+    return nullptr;
 }
 
 int engine_vertex_fit_level(int highest) {

@@ -36,17 +36,18 @@ struct EngineVertexGradients {
     void *tracks, *covariance, *weights, *prior_position, *prior_information;
 };
 
-// Returns 0, or 1 where memory ran out. double_precision: the type behind every void pointer.
-int engine_vertex_fit(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, int threads);
-int engine_vertex_fit_backward(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
-                               const EngineVertexGradients* out, int double_precision, int threads);
-// The gradient of the weights, from the response and the cotangents of vertex and chi2 (each may be null).
-int engine_vertex_fit_weights_backward(const EngineVertexInputs* in, const void* response, const void* ct_vertex, const void* ct_chi2, void* weights,
-                                        int double_precision, int threads);
-// On a CUDA device, on a stream (a cudaStream_t): null, or what went wrong.
-const char* engine_vertex_fit_cuda(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, void* stream);
-const char* engine_vertex_fit_backward_cuda(const EngineVertexInputs* in, const EngineVertexOutputs* solution, const EngineVertexCotangents* cotangents,
-                                            const EngineVertexGradients* out, int double_precision, void* stream);
+// Null, or what went wrong. double_precision: the type behind every void pointer; where: the number of threads, or the stream (a
+// cudaStream_t) of a CUDA device. The third is the gradient of the weights from the response and the cotangents of vertex and chi2 (each may
+// be null); of its inputs the shape and the offsets are read.
+#define ENGINE_VERTEX_FIT(suffix)                                                                                                                      \
+    const char* engine_vertex_fit##suffix(const EngineVertexInputs* in, const EngineVertexOutputs* out, int double_precision, intptr_t where);         \
+    const char* engine_vertex_fit_backward##suffix(const EngineVertexInputs* in, const EngineVertexOutputs* solution,                                  \
+                                                   const EngineVertexCotangents* cotangents, const EngineVertexGradients* out, int double_precision,   \
+                                                   intptr_t where);                                                                                    \
+    const char* engine_vertex_fit_weights_backward##suffix(const EngineVertexInputs* in, const void* response, const EngineVertexCotangents* cotangents, \
+                                                           void* weights, int double_precision, intptr_t where);
+ENGINE_VERTEX_FIT()
+ENGINE_VERTEX_FIT(_cuda)
 
 // Limit the instructions to a level (0 baseline, 1 x86-64-v3, 2 x86-64-v4; -1: what the processor has); returns the level in use. For tests.
 int engine_vertex_fit_level(int highest);

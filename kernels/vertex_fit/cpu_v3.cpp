@@ -2,7 +2,7 @@
 #include "../common.h"
 
 #if ENGINE_HAS_CLONES
-#include "run.h"
+#include "tile.h"
 
 namespace engine {
 const VertexFitKind vertex_fit_v3[6] = {kind<float, 32, Diagonal, false>(), kind<float, 32, Full, false>(), kind<float, 32, Diagonal, true>(),

@@ -2,7 +2,7 @@
 #include "../common.h"
 
 #if ENGINE_HAS_CLONES
-#include "run.h"
+#include "tile.h"
 
 namespace engine {
 const VertexFitKind vertex_fit_v4[6] = {kind<float, 64, Diagonal, false>(), kind<float, 64, Full, false>(), {},

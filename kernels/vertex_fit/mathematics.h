@@ -1,4 +1,4 @@
-// The vertex fit's mathematics, shared by the C++ and the CUDA kernel. Units: mm, rad, 1/mm.
+// The track model of the vertex fit, shared by the C++ and the CUDA kernel. Units: mm, rad, 1/mm.
 //
 // A track measures q = (d0, z0, phi0, theta, rho) about the origin; at the vertex v = (x, y, z) it has p = (phi, theta, rho). With
 // Q = x cos(phi) + y sin(phi), R = y cos(phi) - x sin(phi), t = cot(theta), k = 1 - rho R the prediction is (second order in rho)
@@ -13,148 +13,93 @@
 // b1 = (1, 0, t_ref) along the track, b2 = (0, 1, 0), b3 = (0, 0, 1): nearly parallel tracks then lose no digits to cancellation.
 #pragma once
 
-#include "../lanes.h"
+#include "algebra.h"
 
 namespace engine {
 
-template <class T> struct Symmetric { T a11{}, a12{}, a13{}, a22{}, a23{}, a33{}; };
-template <class T> struct Vector { T x{}, y{}, z{}; };
-
-// L D L^T factors of a symmetric matrix, eliminated in the order 3, 2, 1; the direction of the jet is 1, its pivot comes last.
-template <class T> struct Factors {
-    T i3, m1, m2, i2, n, pivot2, pivot1, i1;
-    ENGINE_INLINE explicit Factors(const Symmetric<T>& m) {
-        i3 = constant<T>(1) / m.a33;
-        m1 = m.a13 * i3;
-        m2 = m.a23 * i3;
-        pivot2 = m.a22 - m.a23 * m2;
-        T a12 = m.a12 - m.a13 * m2;
-        i2 = constant<T>(1) / pivot2;
-        n = a12 * i2;
-        pivot1 = (m.a11 - m.a13 * m1) - a12 * n;
-        i1 = constant<T>(1) / pivot1;
-    }
-    ENGINE_INLINE Vector<T> solve(const Vector<T>& b) const {
-        T b2 = b.y - m2 * b.z;
-        T x1 = (b.x - m1 * b.z - n * b2) * i1;
-        T x2 = b2 * i2 - n * x1;
-        return {x1, x2, b.z * i3 - m1 * x1 - m2 * x2};
-    }
-    ENGINE_INLINE Symmetric<T> inverse() const {
-        T l31 = m2 * n - m1;  // the third row of L^-1 is (l31, -m2, 1) in the order of elimination
-        Symmetric<T> c;
-        c.a11 = i1;
-        c.a12 = -n * i1;
-        c.a13 = l31 * i1;
-        c.a22 = i2 + n * n * i1;
-        c.a23 = -m2 * i2 - n * l31 * i1;
-        c.a33 = i3 + m2 * m2 * i2 + l31 * l31 * i1;
-        return c;
-    }
-};
-
-template <class T> ENGINE_INLINE Vector<T> operator*(const Symmetric<T>& m, const Vector<T>& v) {
-    return {m.a11 * v.x + m.a12 * v.y + m.a13 * v.z, m.a12 * v.x + m.a22 * v.y + m.a23 * v.z, m.a13 * v.x + m.a23 * v.y + m.a33 * v.z};
-}
-template <class T> ENGINE_INLINE T dot(const Vector<T>& a, const Vector<T>& b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
-
-// A M A^T for a matrix given by its three rows.
-template <class T> ENGINE_INLINE Symmetric<T> congruent(const Vector<T>& r1, const Vector<T>& r2, const Vector<T>& r3, const Symmetric<T>& m) {
-    Vector<T> m1 = m * r1, m2 = m * r2, m3 = m * r3;
-    return {dot(r1, m1), dot(r1, m2), dot(r1, m3), dot(r2, m2), dot(r2, m3), dot(r3, m3)};
-}
-template <class T> ENGINE_INLINE Vector<T> row1(const Symmetric<T>& m) { return {m.a11, m.a12, m.a13}; }
-template <class T> ENGINE_INLINE Vector<T> row2(const Symmetric<T>& m) { return {m.a12, m.a22, m.a23}; }
-template <class T> ENGINE_INLINE Vector<T> row3(const Symmetric<T>& m) { return {m.a13, m.a23, m.a33}; }
-
-// a M b + b M a for symmetric a, M, b; and a M a.
-template <class T> ENGINE_INLINE Symmetric<T> sandwich(const Symmetric<T>& a, const Symmetric<T>& m) { return congruent(row1(a), row2(a), row3(a), m); }
-
 // The frame of a problem: U has the columns b1, b2, b3 in the laboratory.
 template <class T> struct Frame {
-    T c, s, t, phi, z;
-    ENGINE_INLINE Vector<T> point_in(const Vector<T>& v) const { return {c * v.x + s * v.y, c * v.y - s * v.x, v.z - z}; }
-    ENGINE_INLINE Vector<T> point_out(const Vector<T>& v) const { return {c * v.x - s * v.y, s * v.x + c * v.y, v.z + z}; }
-    ENGINE_INLINE Vector<T> covector_in(const Vector<T>& v) const { return {c * v.x + s * v.y + t * v.z, c * v.y - s * v.x, v.z}; }      // U^T v
-    ENGINE_INLINE Vector<T> vector_out(const Vector<T>& v) const { return {c * v.x - s * v.y, s * v.x + c * v.y, v.z + t * v.x}; }        // U v
-    ENGINE_INLINE Vector<T> covector_out(const Vector<T>& v) const {  // U^-T v
-        T x = v.x - t * v.z;
-        return {c * x - s * v.y, s * x + c * v.y, v.z};
-    }
-    ENGINE_INLINE Symmetric<T> matrix_in(const Symmetric<T>& m) const {  // U^T m U
-        T o{};
-        return congruent<T>({c, s, t}, {-s, c, o}, {o, o, constant<T>(1)}, m);
-    }
-    ENGINE_INLINE Symmetric<T> matrix_out(const Symmetric<T>& m) const {  // U m U^T
-        T o{};
-        return congruent<T>({c, -s, o}, {s, c, o}, {t, o, constant<T>(1)}, m);
-    }
+    T c = constant<T>(1), s{}, t{}, phi{}, z{};
+    ENGINE_INLINE Vector<T> point_in(const Vector<T>& v) const { return turned(c, s, {v.x, v.y, v.z - z}); }
+    ENGINE_INLINE Vector<T> point_out(const Vector<T>& v) const { return turned_back(c, s, {v.x, v.y, v.z + z}); }
+    ENGINE_INLINE Vector<T> covector_in(const Vector<T>& v) const { return {c * v.x + s * v.y + t * v.z, c * v.y - s * v.x, v.z}; }  // U^T v
+    ENGINE_INLINE Vector<T> vector_out(const Vector<T>& v) const { return turned_back(c, s, {v.x, v.y, v.z + t * v.x}); }             // U v
+    ENGINE_INLINE Vector<T> covector_out(const Vector<T>& v) const { return turned_back(c, s, {v.x - t * v.z, v.y, v.z}); }           // U^-T v
+    ENGINE_INLINE Symmetric<T> matrix_in(const Symmetric<T>& m) const { return congruent<T>({c, s, t}, {-s, c, T{}}, {T{}, T{}, constant<T>(1)}, m); }
+    ENGINE_INLINE Symmetric<T> matrix_out(const Symmetric<T>& m) const { return congruent<T>({c, -s, T{}}, {s, c, T{}}, {t, T{}, constant<T>(1)}, m); }
 };
 
-// A track at the vertex, counted from its measured direction and curvature.
+// A track's direction and curvature, as measured or counted from there.
 template <class T> struct Momentum { T phi, theta, rho; };
+template <class T> ENGINE_INLINE Momentum<T> keep(mask_t<T> mask, const Momentum<T>& yes, const Momentum<T>& no = Momentum<T>{}) {
+    return {select<T>(mask, yes.phi, no.phi), select<T>(mask, yes.theta, no.theta), select<T>(mask, yes.rho, no.rho)};
+}
 
 // A measured track in the frame of its problem: sine and cosine of phi0, cotangent t of theta0.
 template <class T> struct Helix { T d0, z0, s, c, t, rho; };
 
 // Zero at compile time: what it multiplies is not computed.
 struct Zero {
-    template <class T> friend ENGINE_INLINE Zero operator*(Zero, const T&) { return {}; }
-    template <class T> friend ENGINE_INLINE const T& operator+(Zero, const T& b) { return b; }
-    template <class T> friend ENGINE_INLINE const T& operator-(const T& b, Zero) { return b; }
+    template <class T> ENGINE_INLINE operator T() const { return T{}; }
+    template <class T> friend ENGINE_INLINE Zero operator*(const T&, Zero) { return {}; }
+    template <class T> friend ENGINE_INLINE T operator+(const T& a, Zero) { return a; }
+    template <class T> friend ENGINE_INLINE T operator-(const T& a, Zero) { return a; }
+    friend ENGINE_INLINE Zero operator*(Zero, Zero) { return {}; }
+    friend ENGINE_INLINE Zero operator+(Zero, Zero) { return {}; }
+    friend ENGINE_INLINE Zero operator-(Zero, Zero) { return {}; }
 };
 
-template <class T> ENGINE_INLINE T corner(Zero) { return T{}; }
-template <class T> ENGINE_INLINE T corner(const T& value) { return value; }
-
-// The covariance of a track, variances alone or the whole upper triangle row by row, and its projections.
-template <class T> struct Diagonal {
-    static constexpr int size = 5;
-    using Corner = Zero;
-    T v[5];
+// The covariance of a track (d0, z0, phi0, theta, rho): its variances, then the rest of the upper triangle, row by row.
+template <class T, class Off> struct Covariance {
+    static constexpr bool full = !std::is_same<Off, Zero>::value;
+    static constexpr int size = full ? 15 : 5, width = full ? 25 : 5;
+    T v11, v22, v33, v44, v55;
+    Off v12, v13, v14, v15, v23, v24, v25, v34, v35, v45;
+    ENGINE_INLINE T& operator[](int k) { return reinterpret_cast<T*>(this)[k]; }
+    // Where entry k and its mirror image lie in a row of `width` numbers.
+    static ENGINE_INLINE constexpr int upper(int k) {
+        constexpr int at[15] = {0, 6, 12, 18, 24, 1, 2, 3, 4, 7, 8, 9, 13, 14, 19};
+        return full ? at[k] : k;
+    }
+    static ENGINE_INLINE constexpr int lower(int k) { return full ? upper(k) % 5 * 5 + upper(k) / 5 : k; }
 };
-template <class T> struct Full {
-    static constexpr int size = 15;
-    using Corner = T;
-    T v[15];
-};
+template <class T> using Diagonal = Covariance<T, Zero>;
+template <class T> using Full = Covariance<T, T>;
 
 // A track linearised at (v, p): G2 = rho Q^2/k, g = R + G2, a = 1 + rho G2; K12 = 0. The row of D for h1 has no z, that for h2 has 1 there.
-template <class T, class Corner> struct Linear {
-    T s, c, Q, ik, e1, e2, e3, e4, e5, y1, y2, d11, d12, d21, d22;
-    T w11, w12, w22, x11, x13, x21, x22, x23;  // W and X = -N^T V E, E the last three columns of 1
-    Corner x12;
-    T t, u, R, k, G2, g, a, rho, k11, k13, k21, k22, k23, scale;
+// C2 = N^T V N, W = C2^-1,
+// X = -N^T V E with E the last three columns of 1.
+template <class T, class Off> struct Linear {
+    T s, c, t, u, rho, Q, R, k, ik, G2, g, a;
+    T e1, e2, e3, e4, e5, y1, y2, d11, d12, d21, d22, k11, k13, k21, k22, k23, c11, c12, c22, scale, w11, w12, w22, x11, x13, x21, x22, x23;
+    Off x12;
+
+    ENGINE_INLINE void project(const Covariance<T, Off>& v) {
+        x11 = (k11 * v.v33 + k13 * v.v35) - v.v13;
+        x12 = (k11 * v.v34 + k13 * v.v45) - v.v14;
+        x13 = (k13 * v.v55 + k11 * v.v35) - v.v15;
+        x21 = (k21 * v.v33 + k22 * v.v34 + k23 * v.v35) - v.v23;
+        x22 = (k22 * v.v44 + k21 * v.v34 + k23 * v.v45) - v.v24;
+        x23 = (k23 * v.v55 + k21 * v.v35 + k22 * v.v45) - v.v25;
+        c11 = (v.v11 - (k11 * v.v13 + k13 * v.v15)) + x11 * k11 + x13 * k13;
+        c12 = ((x11 * k21 + x13 * k23) + k22 * x12) + (v.v12 - (k11 * v.v23 + k13 * v.v25));
+        c22 = ((v.v22 - (k21 * v.v23 + k22 * v.v24 + k23 * v.v25)) + x22 * k22) + (x21 * k21 + x23 * k23);
+        scale = constant<T>(1) / T(c11 * c22 - c12 * c12);
+        w11 = c22 * scale, w12 = -(c12 * scale), w22 = c11 * scale;
+    }
+    // D^T adj(C2) D and l = W y = scale adj(C2) y: the scale comes late, and what can be done before the division does not wait for it.
+    ENGINE_INLINE Symmetric<T> unscaled() const {
+        const T r11 = c22 * d11 - c12 * d21, r12 = c22 * d12 - c12 * d22, r21 = c11 * d21 - c12 * d11, r22 = c11 * d22 - c12 * d12;
+        return {d11 * r11 + d21 * r21, d11 * r12 + d21 * r22, r21, d12 * r12 + d22 * r22, r22, c11};
+    }
+    ENGINE_INLINE T l1() const { return T(c22 * y1 - c12 * y2) * scale; }
+    ENGINE_INLINE T l2() const { return T(c11 * y2 - c12 * y1) * scale; }
+    // D^T l.
+    ENGINE_INLINE Vector<T> force(const T& l1, const T& l2) const { return {d11 * l1 + d21 * l2, d12 * l1 + d22 * l2, l2}; }
+    // The rows of X for a step of n = dphi0 + Q drho instead of dphi0.
+    ENGINE_INLINE Vector<T> row1() const { return {x11 + Q * x13, x12, x13}; }
+    ENGINE_INLINE Vector<T> row2() const { return {x21 + Q * x23, x22, x23}; }
 };
-
-template <class T> ENGINE_INLINE void project(Linear<T, Zero>& f, const Diagonal<T>& cov) {
-    const T* v = cov.v;
-    f.x11 = f.k11 * v[2];
-    f.x13 = f.k13 * v[4];
-    f.x21 = f.k21 * v[2];
-    f.x22 = f.k22 * v[3];
-    f.x23 = f.k23 * v[4];
-    f.w22 = v[0] + f.x11 * f.k11 + f.x13 * f.k13;
-    f.w12 = f.x11 * f.k21 + f.x13 * f.k23;
-    f.w11 = (v[1] + f.x22 * f.k22) + (f.x21 * f.k21 + f.x23 * f.k23);
-}
-
-template <class T> ENGINE_INLINE void project(Linear<T, T>& f, const Full<T>& cov) {
-    const T* v = cov.v;  // 11 12 13 14 15 22 23 24 25 33 34 35 44 45 55
-    f.x11 = f.k11 * v[9] + f.k13 * v[11] - v[2];
-    f.x12 = f.k11 * v[10] + f.k13 * v[13] - v[3];
-    f.x13 = f.k11 * v[11] + f.k13 * v[14] - v[4];
-    f.x21 = f.k21 * v[9] + f.k22 * v[10] + f.k23 * v[11] - v[6];
-    f.x22 = f.k21 * v[10] + f.k22 * v[12] + f.k23 * v[13] - v[7];
-    f.x23 = f.k21 * v[11] + f.k22 * v[13] + f.k23 * v[14] - v[8];
-    f.w22 = (v[0] - f.k11 * v[2] - f.k13 * v[4]) + f.x11 * f.k11 + f.x13 * f.k13;
-    f.w12 = (v[1] - f.k11 * v[6] - f.k13 * v[8]) + f.x11 * f.k21 + f.x12 * f.k22 + f.x13 * f.k23;
-    f.w11 = (v[5] - f.k21 * v[6] - f.k22 * v[7] - f.k23 * v[8]) + f.x21 * f.k21 + f.x22 * f.k22 + f.x23 * f.k23;
-}
-
-// The posterior covariance of p' at a fixed vertex: V345 - X^T W X, in the order of Symmetric.
-template <class T> ENGINE_INLINE Symmetric<T> block345(const Diagonal<T>& c) { return {c.v[2], T{}, T{}, c.v[3], T{}, c.v[4]}; }
-template <class T> ENGINE_INLINE Symmetric<T> block345(const Full<T>& c) { return {c.v[9], c.v[10], c.v[11], c.v[12], c.v[13], c.v[14]}; }
 
 // Sine and cosine of phi, tangent of theta: the lanes below 1/16 by short minimax polynomials, the others in full.
 template <class T> ENGINE_INLINE void small_angles(const T& phi, const T& theta, T& sine, T& cosine, T& tangent) {
@@ -207,112 +152,83 @@ template <class T> struct Aim {
 };
 
 // Linearise a track at the point v of the frame (z from the frame's origin). Approximate: the published Jacobians.
-template <bool Approximate, class T, class C>
-ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Aim<T>& a, const Helix<T>& q, const C& cov, const Vector<T>& v, const Momentum<T>& p, const T& reference_t) {
-    Linear<T, typename C::Corner> f;
+template <bool Approximate, class T, class Off>
+ENGINE_INLINE Linear<T, Off> linearise(const Aim<T>& aim, const Helix<T>& q, const Covariance<T, Off>& cov, const Vector<T>& v, const Momentum<T>& p,
+                                       const T& reference_t) {
+    Linear<T, Off> f;
     const T one = constant<T>(1), half = constant<T>(0.5);
-    f.s = a.s, f.c = a.c, f.t = a.t, f.rho = a.rho, f.Q = a.Q, f.R = a.R, f.k = a.k, f.ik = a.ik;
+    f.s = aim.s, f.c = aim.c, f.t = aim.t, f.rho = aim.rho, f.Q = aim.Q, f.R = aim.R, f.k = aim.k, f.ik = aim.ik;
     f.u = one + f.t * f.t;
-    T rq = f.rho * f.Q;
+    const T rq = f.rho * f.Q;
     f.G2 = rq * f.Q * f.ik;
     f.g = f.R + f.G2;
     f.a = one + f.rho * f.G2;
     f.k11 = f.Q;
     f.k13 = half * f.Q * f.Q;
     if constexpr (Approximate) {
-        T stretch = f.t * (one + f.rho * f.R);
-        f.d11 = f.s + rq * f.c;
-        f.d12 = rq * f.s - f.c;
-        f.d21 = reference_t - stretch * f.c;
-        f.d22 = -(stretch * f.s);
-        f.k21 = -(f.t * f.R);
-        f.k22 = f.Q * f.u;
-        f.k23 = T{};
+        const T stretch = f.t * (one + f.rho * f.R);
+        f.d11 = f.s + rq * f.c, f.d12 = rq * f.s - f.c;
+        f.d21 = reference_t - stretch * f.c, f.d22 = -(stretch * f.s);
+        f.k21 = -(f.t * f.R), f.k22 = f.Q * f.u, f.k23 = T{};
     } else {
-        f.d11 = f.s;
-        f.d12 = -f.c;
-        f.d21 = reference_t - f.t * (f.c * f.a + rq * f.s);
-        f.d22 = f.t * (rq * f.c - f.s * f.a);
-        f.k21 = -(f.t * f.g);
-        f.k22 = f.Q * f.k * f.u;
-        f.k23 = -(f.t * f.Q * f.G2);
+        f.d11 = f.s, f.d12 = -f.c;
+        f.d21 = reference_t - f.t * (f.c * f.a + rq * f.s), f.d22 = f.t * (rq * f.c - f.s * f.a);
+        f.k21 = -(f.t * f.g), f.k22 = f.Q * f.k * f.u, f.k23 = -(f.t * f.Q * f.G2);
     }
     f.e1 = (q.d0 + f.R) + f.rho * f.k13;
     f.e2 = (q.z0 - v.z) + f.t * f.Q * f.k;
-    f.e3 = rq - p.phi;
-    f.e4 = -p.theta;
-    f.e5 = -p.rho;
+    f.e3 = rq - p.phi, f.e4 = -p.theta, f.e5 = -p.rho;
     f.y1 = (f.e1 + f.k13 * p.rho) - f.k11 * f.e3;
     f.y2 = (f.e2 - f.k21 * f.e3) + (f.k22 * p.theta + f.k23 * p.rho);
-    project(f, cov);  // leaves the adjugate of C2 in w
-    f.scale = one / T(f.w22 * f.w11 - f.w12 * f.w12);
+    f.project(cov);
     return f;
 }
 
-template <bool Approximate, class T, class C>
-ENGINE_INLINE Linear<T, typename C::Corner> linearise(const Helix<T>& q, const C& cov, const Vector<T>& v, const Momentum<T>& p, const T& reference_t) {
-    return linearise<Approximate>(Aim<T>(q, v, p), q, cov, v, p, reference_t);
+// body(i, p, f) for each of n tracks, with its momentum p = momentum(i), linearised at v. Some tracks are aimed first and then finished: the
+// processor sees a hundred instructions ahead, and the second track's division need not wait for the first one's sums.
+template <bool Approximate, class T, class Tracks, class Momenta, class Body>
+ENGINE_INLINE void each_linearised(Tracks& tracks, const Vector<T>& v, bool fresh, Momenta momentum, Body body) {
+    constexpr int block = Tracks::block;
+    for (int from = 0; from < tracks.longest; from += block) {
+        Aim<T> aims[block];
+        Momentum<T> p[block];
+        const int to = tracks.longest < from + block ? tracks.longest : from + block;
+        for (int i = from; i < to; ++i) p[i - from] = momentum(i), aims[i - from] = Aim<T>(tracks.q(i), v, p[i - from], fresh);
+        for (int i = from; i < to; ++i) {
+            const int k = i - from;
+            body(i, p[k], linearise<Approximate>(aims[k], tracks.q(i), tracks.covariance(i), v, p[k], tracks.frame.t));
+        }
+    }
 }
 
-// W D and the multipliers l = W y; the columns for z are those of W.
-template <class T> struct Weighed {
-    T r11, r12, r21, r22, l1, l2;
-    // Takes the adjugate of C2 in w to W; its determinant comes late, the products with the adjugate do not wait for the division.
-    template <class L> ENGINE_INLINE explicit Weighed(L& f) {
-        T a11 = f.w11 * f.d11 - f.w12 * f.d21, a12 = f.w11 * f.d12 - f.w12 * f.d22, a21 = f.w22 * f.d21 - f.w12 * f.d11, a22 = f.w22 * f.d22 - f.w12 * f.d12;
-        T b1 = f.w11 * f.y1 - f.w12 * f.y2, b2 = f.w22 * f.y2 - f.w12 * f.y1;
-        r11 = a11 * f.scale, r12 = a12 * f.scale, r21 = a21 * f.scale, r22 = a22 * f.scale, l1 = b1 * f.scale, l2 = b2 * f.scale;
-        f.w11 = f.w11 * f.scale, f.w22 = f.w22 * f.scale, f.w12 = -(f.w12 * f.scale);
-    }
-    // D^T W D and D^T l.
-    template <class L> ENGINE_INLINE Symmetric<T> information(const L& f) const {
-        return {f.d11 * r11 + f.d21 * r21, f.d11 * r12 + f.d21 * r22, r21, f.d12 * r12 + f.d22 * r22, r22, f.w22};
-    }
-    template <class L> ENGINE_INLINE Vector<T> force(const L& f) const { return {f.d11 * l1 + f.d21 * l2, f.d12 * l1 + f.d22 * l2, l2}; }
-};
-
-// The best momentum at the vertex v + step is here - (phi, theta, rho) step, to first order.
+// The best momentum at the vertex v + step, to first order: here + (turn, 0, 0) - X^T W D step.
 template <class T> struct Motion {
     Momentum<T> here;
-    Vector<T> phi, theta, rho;
+    Vector<T> a, b;  // X^T W
+    T d11, d12, d21, d22, turn_x, turn_y;
     ENGINE_INLINE Momentum<T> after(const Vector<T>& step) const {
-        return {(here.phi - phi.x * step.x) - (phi.y * step.y + phi.z * step.z), (here.theta - theta.x * step.x) - (theta.y * step.y + theta.z * step.z),
-                (here.rho - rho.x * step.x) - (rho.y * step.y + rho.z * step.z)};
+        const T s1 = d11 * step.x + d12 * step.y, s2 = (step.z + d21 * step.x) + d22 * step.y;
+        return {((here.phi + turn_x * step.x) + turn_y * step.y) - (a.x * s1 + b.x * s2), here.theta - (a.y * s1 + b.y * s2), here.rho - (a.z * s1 + b.z * s2)};
     }
 };
 
 // `down` is D^T l. It gains what it does when the momentum moves to its best value at this vertex, to first order in that distance and
 // without curvature: D changes. Without it the vertex lags an iteration behind the momenta and takes twice as many. Only near the
 // solution, where the residuals are small; at the solution it vanishes.
-template <bool Approximate, class T, class Corner>
-ENGINE_INLINE Motion<T> motion(const Linear<T, Corner>& f, const Weighed<T>& w, const Momentum<T>& p, mask_t<T> near, Vector<T>& down) {
-    Motion<T> m;
-    m.here.rho = f.x13 * w.l1 + f.x23 * w.l2;
-    m.here.theta = f.x12 * w.l1 + f.x22 * w.l2;
-    T n = f.e3 + f.x11 * w.l1 + f.x21 * w.l2, turn = n + f.Q * (m.here.rho - p.rho);
-    m.rho = {f.x13 * w.r11 + f.x23 * w.r21, f.x13 * w.r12 + f.x23 * w.r22, f.x13 * f.w12 + f.x23 * f.w22};
-    m.theta = {f.x12 * w.r11 + f.x22 * w.r21, f.x12 * w.r12 + f.x22 * w.r22, f.x12 * f.w12 + f.x22 * f.w22};
-    m.phi = {f.x11 * w.r11 + f.x21 * w.r21 + f.Q * m.rho.x - f.rho * f.c, f.x11 * w.r12 + f.x21 * w.r22 + f.Q * m.rho.y - f.rho * f.s,
-             f.x11 * f.w12 + f.x21 * f.w22 + f.Q * m.rho.z};
-    if constexpr (Approximate) {
-        m.here.phi = p.phi + turn;
-    } else {
-        m.here.phi = p.phi + turn * f.ik;
-        m.phi = {m.phi.x * f.ik, m.phi.y * f.ik, m.phi.z * f.ik};
-        T e = w.l1 * turn + w.l2 * f.u * (m.here.theta - p.theta), across = w.l2 * f.t * n;
+template <bool Approximate, class T, class Off>
+ENGINE_INLINE Motion<T> motion(const Linear<T, Off>& f, const T& l1, const T& l2, const Momentum<T>& p, mask_t<T> near, Vector<T>& down) {
+    const Vector<T> x1 = f.row1(), x2 = f.row2(), best = x1 * l1 + x2 * l2;
+    const T turn = (f.e3 - f.Q * p.rho) + best.x, ik = Approximate ? constant<T>(1) : f.ik;
+    Motion<T> m{{p.phi + turn * ik, best.y, best.z}, x1 * f.w11 + x2 * f.w12, x1 * f.w12 + x2 * f.w22, f.d11, f.d12, f.d21, f.d22, {}, {}};
+    const T along = f.rho * ik;
+    m.turn_x = along * f.c, m.turn_y = along * f.s;
+    m.a.x = m.a.x * ik, m.b.x = m.b.x * ik;
+    if constexpr (!Approximate) {
+        const T e = l1 * turn + l2 * f.u * (best.y - p.theta), across = l2 * f.t * (turn - f.Q * (best.z - p.rho));
         down.x += select<T>(near, f.c * e + f.s * across, T{});
         down.y += select<T>(near, f.s * e - f.c * across, T{});
     }
     return m;
-}
-
-template <class T> ENGINE_INLINE void accumulate(Symmetric<T>& sum, const T& w, const Symmetric<T>& m) {
-    sum.a11 += w * m.a11;
-    sum.a12 += w * m.a12;
-    sum.a13 += w * m.a13;
-    sum.a22 += w * m.a22;
-    sum.a23 += w * m.a23;
-    sum.a33 += w * m.a33;
 }
 
 }  // namespace engine

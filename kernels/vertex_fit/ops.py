@@ -43,9 +43,13 @@ def choice() -> backends.Choice:
     return backends.choose("vertex_fit")
 
 
+def _choice_for(tracks: Tensor) -> str:
+    return (backends.choose_cuda("vertex_fit") if tracks.is_cuda else choice()).implementation
+
+
 def implementation(problem: Problem) -> Any:
     """The module (native, numba, reference) that runs this problem."""
-    name = (backends.choose_cuda("vertex_fit") if problem.tracks.is_cuda else choice()).implementation
+    name = _choice_for(problem.tracks)
     if name in ("native", "cuda"):
         return native
     if name == "numba":
@@ -105,9 +109,9 @@ def _fake_weights_backward(
 
 
 def responds(*arguments: Any) -> bool:
-    """True where the fit can leave its response to the weights behind: compiled, on the processor, in mode "exact"."""
+    """True where the fit can leave its response to the weights behind: compiled and in mode "exact"."""
     tracks, ndive = arguments[0], arguments[8]
-    return not (ndive or tracks.is_cuda) and choice().implementation == "native"
+    return not ndive and _choice_for(tracks) in ("native", "cuda")
 
 
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
@@ -210,9 +214,9 @@ def _autocast(device: str) -> Any:
 for _device in ("CPU", "CUDA"):
     _LIBRARY.impl("vertex_fit", _forward, _device)
     _LIBRARY.impl("vertex_fit_backward", _backward, _device)
+    _LIBRARY.impl("vertex_fit_and_response", _forward_and_response, _device)
+    _LIBRARY.impl("vertex_fit_weights_backward", _weights_backward, _device)
     _LIBRARY.impl("vertex_fit", _autocast(_device.lower()), f"Autocast{_device}")
-_LIBRARY.impl("vertex_fit_and_response", _forward_and_response, "CPU")
-_LIBRARY.impl("vertex_fit_weights_backward", _weights_backward, "CPU")
 torch.library.register_fake("engine_kernels::vertex_fit", _fake_forward, lib=_LIBRARY)
 torch.library.register_fake("engine_kernels::vertex_fit_and_response", _fake_forward_and_response, lib=_LIBRARY)
 torch.library.register_fake("engine_kernels::vertex_fit_weights_backward", _fake_weights_backward, lib=_LIBRARY)

@@ -3,83 +3,77 @@
 #pragma once
 
 #include "../rows.h"
-#include "cpu.h"
-#include "gradient.h"
+#include "problem.h"
 
 namespace engine {
 
-template <class T> ENGINE_INLINE void put(T& lanes, int lane, scalar_t<T> value) { reinterpret_cast<scalar_t<T>*>(&lanes)[lane] = value; }
-template <class T> ENGINE_INLINE scalar_t<T> get(const T& lanes, int lane) { return reinterpret_cast<const scalar_t<T>*>(&lanes)[lane]; }
-template <class T> ENGINE_INLINE Vector<T> keep(mask_t<T> mask, const Vector<T>& yes, const Vector<T>& no) {
-    return {select<T>(mask, yes.x, no.x), select<T>(mask, yes.y, no.y), select<T>(mask, yes.z, no.z)};
-}
-template <class T> ENGINE_INLINE mask_t<T> finite_vector(const Vector<T>& v) { return finite(v.x) & finite(v.y) & finite(v.z); }
-
-inline constexpr int upper[15] = {0, 1, 2, 3, 4, 6, 7, 8, 9, 12, 13, 14, 18, 19, 24}, lower[15] = {0, 5, 10, 15, 20, 6, 11, 16, 21, 12, 17, 22, 18, 23, 24};
-
 template <class T, class C> struct Tile {
     using S = scalar_t<T>;
-    static constexpr int block = 4, lanes = scalar_of<T>::lanes, width = C::size == 5 ? 5 : 25;
+    static constexpr int block = 4, lanes = scalar_of<T>::lanes;
+    static constexpr bool keeps = true;
     struct Slot {
         Helix<T> q;
         C cov;
         T w;
         Momentum<T> p;
     };
-    struct Angles { T phi, theta, valid; };  // as measured
-    // Packs a track (and `lanes` more for rows shorter than a block): slots, angles, motions, columns, spare rows, and for the backward
-    // pass pulls and responses.
-    static constexpr int packs = sizeof(Slot) / sizeof(T) + 3 + sizeof(Motion<T>) / sizeof(T) + 25 + 25 + 5 + sizeof(Response<T>) / sizeof(T);
+    struct Rest {
+        T phi, theta, valid;  // as measured
+        Momentum<T> cotangent;
+    };
+    union Waiting {  // from one pass to the next
+        Motion<T> motion;
+        Pull<T> pull;
+        Gradient<T, C> gradient;
+        Waiting() = delete;
+    };
+    // Bytes a track (and `lanes` more tracks, for rows shorter than a block): slots, the rest, what waits, columns and spare rows.
+    static constexpr int64_t bytes = sizeof(Slot) + sizeof(Rest) + sizeof(Waiting) + 2 * 25 * sizeof(T);
 
     const EngineVertexInputs& in;
-    const void* momenta = nullptr;  // of the solution, where there is one
-    struct Target {
-        const void* numbers = nullptr;
-        int each = 0;
-    } targets[2];  // what will be written of every track
-    int used = 0, longest = 0, shortest = 0, count[lanes];
+    const void *momenta, *response;  // where they will be written, to be fetched ahead
+    int used = 0, longest = 0, shortest = 0, pass = 0, count[lanes];
     int64_t problem[lanes], first_track[lanes], first_weight[lanes], total;
     int64_t ahead, stride;  // the tracks of the next tile: the first, and how many are fetched with each of this one
     Slot* slots;
-    Angles* angles;
-    Motion<T>* motions;
+    Rest* rest;
+    Waiting* waiting;
     T* columns;
     S* spare;
-    Pull<T>* pulls;
-    Response<T>* responses;
     Frame<T> frame;
     Prior<T> prior;
-    Vector<T> seed;
     T heaviest;
 
-    ENGINE_INLINE Tile(const EngineVertexInputs& inputs, void* memory, int64_t most) : in(inputs) {
-        total = in.offsets ? in.offsets[in.jets] : in.jets * in.padded;
-        T* next = static_cast<T*>(memory);
+    // memory: (most + lanes) * bytes, aligned to a pack; most: the longest list of tracks.
+    ENGINE_INLINE Tile(const EngineVertexInputs& inputs, void* memory, int64_t most, const void* to_momenta = nullptr, const void* to_response = nullptr)
+        : in(inputs), momenta(to_momenta), response(to_response), total(in.offsets ? in.offsets[in.jets] : in.jets * in.padded) {
         const int64_t room = most + lanes;
-        auto take = [&](int64_t size) { return next += room * size, next - room * size; };
-        slots = reinterpret_cast<Slot*>(take(sizeof(Slot) / sizeof(T)));
-        motions = reinterpret_cast<Motion<T>*>(take(sizeof(Motion<T>) / sizeof(T)));
-        angles = reinterpret_cast<Angles*>(take(3));
-        columns = take(25);
-        spare = reinterpret_cast<S*>(take(25));
-        pulls = reinterpret_cast<Pull<T>*>(take(5));
-        responses = reinterpret_cast<Response<T>*>(take(sizeof(Response<T>) / sizeof(T)));
+        slots = static_cast<Slot*>(memory);
+        rest = reinterpret_cast<Rest*>(slots + room);
+        waiting = reinterpret_cast<Waiting*>(rest + room);
+        columns = reinterpret_cast<T*>(waiting + room);
+        spare = reinterpret_cast<S*>(columns + room * 25);
     }
 
-    // What the fit asks for.
     ENGINE_INLINE const Helix<T>& q(int i) const { return slots[i].q; }
     ENGINE_INLINE const C& covariance(int i) const { return slots[i].cov; }
     ENGINE_INLINE const T& weight(int i) const { return slots[i].w; }
     ENGINE_INLINE const Momentum<T>& momentum(int i) const { return slots[i].p; }
     ENGINE_INLINE void set_momentum(int i, const Momentum<T>& p) { slots[i].p = p; }
-    template <bool> ENGINE_INLINE const Motion<T>& motion(int i, const Vector<T>&, const Momentum<T>&) const { return motions[i]; }
-    ENGINE_INLINE void keep_motion(int i, const Motion<T>& m) { motions[i] = m; }
-    ENGINE_INLINE mask_t<T> valid(int i) const { return angles[i].valid > T{}; }
+    ENGINE_INLINE mask_t<T> valid(int i) const { return rest[i].valid > T{}; }
+    ENGINE_INLINE Momentum<T> measured(int i) const { return {rest[i].phi, rest[i].theta, slots[i].q.rho}; }
+    ENGINE_INLINE const Momentum<T>& momentum_cotangent(int i) const { return rest[i].cotangent; }
+    ENGINE_INLINE void keep_motion(int i, const Motion<T>& m) { waiting[i].motion = m, fetch_ahead(i); }
+    template <bool> ENGINE_INLINE const Motion<T>& motion(int i, const Vector<T>&, const Momentum<T>&) const { return waiting[i].motion; }
+    ENGINE_INLINE void keep_pull(int i, const Pull<T>& p) { waiting[i].pull = p; }
+    ENGINE_INLINE const Pull<T>& pull(int i) const { return waiting[i].pull; }
+    ENGINE_INLINE void keep_gradient(int i, const Gradient<T, C>& g) { waiting[i].gradient = g; }
+    ENGINE_INLINE const Gradient<T, C>& gradient(int i) const { return waiting[i].gradient; }
 
-    // Read the problems from `first` on.
-    ENGINE_INLINE void read(int64_t first, int64_t last) {
+    // Take the problems from `first` on, at most up to `last`.
+    ENGINE_INLINE void take(int64_t first, int64_t last) {
         used = last - first < lanes ? static_cast<int>(last - first) : lanes;
-        longest = 0;
+        longest = shortest = pass = 0;
         int64_t jet = first / in.vertices, vertex = first % in.vertices;
         for (int lane = 0; lane < lanes; ++lane) {
             const int64_t begin = start(jet);
@@ -87,151 +81,172 @@ template <class T, class C> struct Tile {
             first_track[lane] = begin;
             first_weight[lane] = begin * in.jet_stride + vertex * in.vertex_stride;
             count[lane] = lane < used ? static_cast<int>(start(jet + 1) - begin) : 0;
-            longest = lane && longest > count[lane] ? longest : count[lane];
+            longest = longest > count[lane] ? longest : count[lane];
             shortest = lane && shortest < count[lane] ? shortest : count[lane];
             if (lane + 1 < used && ++vertex == in.vertices) vertex = 0, ++jet;
         }
-        ahead = start(jet + 1 < in.jets ? jet + 1 : in.jets);
-        const int64_t next = jet + 1 + lanes / in.vertices;
-        stride = (start(next < in.jets ? next : in.jets) - ahead) / (longest ? longest : 1) + 1;
-        load_tracks();
+        ahead = start(jet + 1);
+        stride = (start(jet + 1 + lanes / in.vertices) - ahead) / (longest ? longest : 1) + 1;
+        load();
         clean();
-        constrain();
+        prior.given = in.prior_information != nullptr;
+        if (!prior.given) return;
+        prior.information = frame.matrix_in(matrix(in.prior_information));
+        prior.position = frame.point_in(point(in.prior_position));
+    }
+    // The momenta of a solution and their cotangents (or null).
+    ENGINE_INLINE void take_solution(const void* found, const void* cotangents) {
+        read<3>(found, first_weight, [&](int i, const T* p) ENGINE_INLINED {
+            slots[i].p = keep<T>(valid(i), Momentum<T>{p[0] - rest[i].phi, p[1] - rest[i].theta, p[2] - slots[i].q.rho});
+        });
+        for (int i = 0; !cotangents && i < longest; ++i) rest[i].cotangent = Momentum<T>{};
+        if (!cotangents) return;
+        read<3>(cotangents, first_weight, [&](int i, const T* p) ENGINE_INLINED { rest[i].cotangent = keep<T>(valid(i), Momentum<T>{p[0], p[1], p[2]}); });
     }
 
-    ENGINE_INLINE Rows<T> rows(const int64_t* firsts, int each) const {
-        Rows<T> out;
-        for (int lane = 0; lane < lanes; ++lane) out.first[lane] = firsts[lane] * each, out.count[lane] = count[lane] * each;
-        return out;
+    ENGINE_INLINE T number(const void* source) const {
+        T out{};
+        for (int lane = 0; source && lane < used; ++lane) put(out, lane, static_cast<const S*>(source)[problem[lane]]);
+        return select<T>(finite(out), out, T{});
     }
-    // `each` numbers a track from source to columns; first: first_track or first_weight.
-    ENGINE_INLINE void load_each(const void* source, const int64_t* first, int each) {
-        const int64_t end = first == first_weight ? total * in.vertices : total;
-        load_columns<T>(columns, longest * each < lanes ? lanes : longest * each, source, end * each, rows(first, each), spare);
-    }
-    template <bool Add> ENGINE_INLINE void store_each(void* target, const int64_t* first, int each) {
-        store_columns<Add, T>(columns, longest * each < lanes ? lanes : longest * each, target, rows(first, each), spare);
-    }
-
-    ENGINE_INLINE Vector<T> load_points(const void* source) const {
-        const S* points = static_cast<const S*>(source);
+    ENGINE_INLINE Vector<T> point(const void* source) const {
         Vector<T> v{};
-        for (int lane = 0; points && lane < used; ++lane) {
-            const S* point = points + problem[lane] * 3;
-            put(v.x, lane, point[0]), put(v.y, lane, point[1]), put(v.z, lane, point[2]);
+        for (int lane = 0; source && lane < used; ++lane) {
+            const S* p = static_cast<const S*>(source) + problem[lane] * 3;
+            put(v.x, lane, p[0]), put(v.y, lane, p[1]), put(v.z, lane, p[2]);
         }
-        return keep<T>(finite_vector(v), v, Vector<T>{});
+        return keep<T>(finite(v), v);
     }
-    ENGINE_INLINE Symmetric<T> load_matrices(const void* source) const {
+    ENGINE_INLINE Symmetric<T> matrix(const void* source) const {
         Symmetric<T> m{};
         for (int lane = 0; lane < used; ++lane) {
             const S *a = static_cast<const S*>(source) + problem[lane] * 9, half = S(0.5);
             put(m.a11, lane, a[0]), put(m.a22, lane, a[4]), put(m.a33, lane, a[8]);
             put(m.a12, lane, (a[1] + a[3]) * half), put(m.a13, lane, (a[2] + a[6]) * half), put(m.a23, lane, (a[5] + a[7]) * half);
         }
-        return keep<T>(finite_matrix(m), m, Symmetric<T>{});
+        return keep<T>(finite(m), m);
     }
-    ENGINE_INLINE void store_points(const Vector<T>& v, void* target) const {
+    ENGINE_INLINE mask_t<T> solved(const int32_t* status) const {
+        T out{};
+        for (int lane = 0; lane < used; ++lane) put(out, lane, status[problem[lane]] < singular);
+        return out > T{};
+    }
+    ENGINE_INLINE void store(const T& value, void* target) const {
+        for (int lane = 0; lane < used; ++lane) static_cast<S*>(target)[problem[lane]] = get(value, lane);
+    }
+    ENGINE_INLINE void store_status(const T& value, int32_t* target) const {
+        for (int lane = 0; lane < used; ++lane) target[problem[lane]] = static_cast<int32_t>(get(value, lane));
+    }
+    ENGINE_INLINE void store(const Vector<T>& v, void* target) const {
         for (int lane = 0; target && lane < used; ++lane) {
-            S* point = static_cast<S*>(target) + problem[lane] * 3;
-            point[0] = get(v.x, lane), point[1] = get(v.y, lane), point[2] = get(v.z, lane);
+            S* p = static_cast<S*>(target) + problem[lane] * 3;
+            p[0] = get(v.x, lane), p[1] = get(v.y, lane), p[2] = get(v.z, lane);
         }
     }
-    ENGINE_INLINE void store_matrices(const Symmetric<T>& m, void* target) const {
+    ENGINE_INLINE void store(const Symmetric<T>& m, void* target) const {
         for (int lane = 0; target && lane < used; ++lane) {
             S* a = static_cast<S*>(target) + problem[lane] * 9;
             a[0] = get(m.a11, lane), a[4] = get(m.a22, lane), a[8] = get(m.a33, lane);
             a[1] = a[3] = get(m.a12, lane), a[2] = a[6] = get(m.a13, lane), a[5] = a[7] = get(m.a23, lane);
         }
     }
-
-    // In which pass over the tracks what is sent for: what the next tile reads, and where this one will write. A little with every track:
-    // the processor waits for nothing then, while all of it at once would fill its ten line buffers.
-    ENGINE_INLINE void fetch_in_pass(int pass, int i) const {
-        if (pass == 0) fetch(in.tracks, i, 5), fetch(in.weights, i, 1), fetch_target(0, i);
-        else if (pass == 1) fetch(in.covariance, i, width), fetch(momenta, i, 3), fetch_target(1, i);
-    }
+    // `Each` numbers of every track from row(i, numbers), laid out as the weights; added to what lies there, laid out as the tracks.
+    template <int Each, class F> ENGINE_INLINE void write(void* target, F row) { to_rows<false, Each>(target, first_weight, row); }
+    template <int Each, class F> ENGINE_INLINE void add(void* target, F row) { to_rows<true, Each>(target, first_track, row); }
 
 private:
-    ENGINE_INLINE int64_t start(int64_t jet) const { return in.offsets ? in.offsets[jet] : jet * in.padded; }
+    ENGINE_INLINE int64_t start(int64_t jet) const { return in.offsets ? in.offsets[jet < in.jets ? jet : in.jets] : jet * in.padded; }
 
-    // The next tile's share of track i, `each` numbers a track (or what lies `back` from there), on its way to the second-level cache while
-    // this one is computed.
-    ENGINE_INLINE void fetch(const void* source, int i, int each, int64_t back = 0) const {
-        if (!source) return;
-        const char* from = static_cast<const char*>(source) + (ahead + back + i * stride) * each * sizeof(S);
-        for (int64_t byte = 0; byte < int64_t(stride * each * sizeof(S)); byte += 64) __builtin_prefetch(from + byte, 0, 2);
+    ENGINE_INLINE Rows<T> rows(const int64_t* firsts, int each) const {
+        Rows<T> out;
+        for (int lane = 0; lane < lanes; ++lane) out.first[lane] = firsts[lane] * each, out.count[lane] = count[lane] * each;
+        return out;
+    }
+    template <bool Add, int Each, class F> ENGINE_INLINE void to_rows(void* target, const int64_t* firsts, F row) {
+        if (!target) return;
+        for (int i = 0; i < longest; ++i) row(i, columns + i * Each);
+        store_columns<Add, T>(columns, longest * Each < lanes ? lanes : longest * Each, target, rows(firsts, Each), spare);
+    }
+    template <int Each, class F> ENGINE_INLINE void read(const void* source, const int64_t* firsts, F row) {
+        const int64_t end = firsts == first_weight ? total * in.vertices : total;
+        load_columns<T>(columns, longest * Each < lanes ? lanes : longest * Each, source, end * Each, rows(firsts, Each), spare);
+        for (int i = 0; i < longest; ++i) row(i, columns + i * Each);
     }
 
-    ENGINE_INLINE void fetch_target(int which, int i) const { fetch(targets[which].numbers, i, targets[which].each, first_track[0] - ahead); }
+    // What the next tile reads and where this one will write, on its way to the second-level cache. A little with every track of the first two
+    // passes: the processor waits for nothing then, while all of it at once would fill its ten line buffers.
+    ENGINE_INLINE void fetch_ahead(int i) {
+        pass += i == 0;
+        if (pass == 1) fetch(in.tracks, i, 5, ahead), fetch(in.weights, i, 1, ahead), fetch(momenta, i, 3, first_track[0]);
+        if (pass == 2) fetch(in.covariance, i, C::width, ahead), fetch(response, i, 4, first_track[0]);
+    }
+    ENGINE_INLINE void fetch(const void* source, int i, int each, int64_t from) const {
+        if (!source) return;
+        const char* at = static_cast<const char*>(source) + (from + i * stride) * each * sizeof(S);
+        for (int64_t byte = 0; byte < int64_t(stride * each * sizeof(S)); byte += 64) __builtin_prefetch(at + byte, 0, 2);
+    }
 
     // Whatever a masked track holds is loaded with its neighbours, and dropped before it meets arithmetic.
-    ENGINE_INLINE void load_tracks() {
+    ENGINE_INLINE void load() {
         for (int i = 0; i < longest; ++i) {
             T there = constant<T>(1);
-            for (int lane = 0; (in.mask || i >= shortest) && lane < lanes; ++lane) put(there, lane, i < count[lane] && (!in.mask || in.mask[first_track[lane] + i]));
-            angles[i].valid = there;
+            for (int lane = 0; (in.mask || i >= shortest) && lane < lanes; ++lane)
+                put(there, lane, i < count[lane] && (!in.mask || in.mask[first_track[lane] + i]));
+            rest[i].valid = there;
         }
-        load_each(in.tracks, first_track, 5);
-        for (int i = 0; i < longest; ++i) {
-            const T* q = columns + i * 5;
+        read<5>(in.tracks, first_track, [&](int i, const T* q) ENGINE_INLINED {
             slots[i].q.d0 = q[0], slots[i].q.z0 = q[1], slots[i].q.rho = q[4];
-            angles[i].phi = q[2], angles[i].theta = q[3];
-        }
-        load_each(in.covariance, first_track, width);
-        for (int i = 0; i < longest; ++i) {
-            const T* v = columns + i * width;
-            for (int k = 0; k < C::size; ++k) {
-                slots[i].cov.v[k] = v[width == 5 ? k : upper[k]];
-                if (width == 25 && upper[k] != lower[k]) slots[i].cov.v[k] = (v[upper[k]] + v[lower[k]]) * constant<T>(0.5);
-            }
-        }
-        load_each(in.weights, first_weight, 1);
-        for (int i = 0; i < longest; ++i) slots[i].w = columns[i];
+            rest[i].phi = q[2], rest[i].theta = q[3];
+        });
+        read<C::width>(in.covariance, first_track, [&](int i, const T* v) ENGINE_INLINED {
+            for (int k = 0; k < C::size; ++k) slots[i].cov[k] = k < 5 ? v[C::upper(k)] : T((v[C::upper(k)] + v[C::lower(k)]) * constant<T>(0.5));
+        });
+        read<1>(in.weights, first_weight, [&](int i, const T* w) ENGINE_INLINED { slots[i].w = *w; });
     }
-
-    static constexpr bool on_diagonal(int k) { return C::size == 5 || k == 0 || k == 5 || k == 9 || k == 12 || k == 14; }
-
     // What cannot be a track (not finite, a variance that is not positive, along the beam) becomes an empty one of no weight. Short loops:
-    // the processor looks ahead from one track into the next.
+    // the processor looks ahead from one track into the next. The frame is that of the heaviest track.
     ENGINE_INLINE void clean() {
-        const T zero{}, least = constant<T>(1e-5);
+        const T zero{};
         for (int i = 0; i < longest; ++i) {
-            const Slot& slot = slots[i];
-            T sum = (slot.q.d0 * zero + slot.q.z0 * zero) + (angles[i].phi * zero + angles[i].theta * zero) + slot.q.rho * zero, others = slot.w * zero;
+            Slot& slot = slots[i];
+            T sum = (slot.q.d0 * zero + slot.q.z0 * zero) + (rest[i].phi * zero + rest[i].theta * zero) + slot.q.rho * zero, others = slot.w * zero;
             mask_t<T> good = valid(i) & (slot.w >= zero);
             for (int k = 0; k < C::size; ++k) {
-                if (on_diagonal(k)) good = good & (slot.cov.v[k] > zero);
-                others += slot.cov.v[k] * zero;
+                if (k < 5) good = good & (slot.cov[k] > zero);
+                others += slot.cov[k] * zero;
             }
             keep_where(i, good & (sum + others == zero));
         }
+        frame = {};
+        heaviest = constant<T>(-1);
         for (int i = 0; i < longest; ++i) {
             T sine, cosine;
-            reduce(angles[i].phi), reduce(angles[i].theta);
-            sine_cosine(angles[i].theta, sine, cosine);
+            reduce(rest[i].phi), reduce(rest[i].theta);
+            sine_cosine(rest[i].theta, sine, cosine);
             slots[i].q.t = cosine / sine;
-            keep_where(i, absolute(sine) > least);
+            keep_where(i, absolute(sine) > constant<T>(1e-5));
+            const mask_t<T> better = valid(i) & (slots[i].w > heaviest);
+            heaviest = select<T>(better, slots[i].w, heaviest);
+            frame.phi = select<T>(better, rest[i].phi, frame.phi);
+            frame.t = select<T>(better, slots[i].q.t, frame.t);
+            frame.z = select<T>(better, slots[i].q.z0, frame.z);
         }
-        choose_frame();
+        heaviest = select<T>(heaviest > zero, heaviest, zero);
+        sine_cosine(frame.phi, frame.s, frame.c);
         for (int i = 0; i < longest; ++i) {
             Slot& slot = slots[i];
-            sine_cosine(select<T>(valid(i), angles[i].phi - frame.phi, zero), slot.q.s, slot.q.c);
+            sine_cosine(select<T>(valid(i), rest[i].phi - frame.phi, zero), slot.q.s, slot.q.c);
             slot.q.z0 = select<T>(valid(i), slot.q.z0 - frame.z, zero);
-            slot.p = {zero, zero, zero};
+            slot.p = Momentum<T>{};
         }
     }
     ENGINE_INLINE void keep_where(int i, mask_t<T> good) {
         if (!any(~good)) return;
         const T zero{};
         Slot& slot = slots[i];
-        slot.q.d0 = select<T>(good, slot.q.d0, zero);
-        slot.q.z0 = select<T>(good, slot.q.z0, zero);
-        slot.q.rho = select<T>(good, slot.q.rho, zero);
-        slot.q.t = select<T>(good, slot.q.t, zero);
-        slot.w = select<T>(good, slot.w, zero);
-        for (int k = 0; k < C::size; ++k) slot.cov.v[k] = select<T>(good, slot.cov.v[k], constant<T>(on_diagonal(k)));
-        angles[i] = {select<T>(good, angles[i].phi, zero), select<T>(good, angles[i].theta, constant<T>(1.5)), select<T>(good, angles[i].valid, zero)};
+        for (T* value : {&slot.q.d0, &slot.q.z0, &slot.q.rho, &slot.q.t, &slot.w, &rest[i].phi, &rest[i].valid}) *value = select<T>(good, *value, zero);
+        for (int k = 0; k < C::size; ++k) slot.cov[k] = select<T>(good, slot.cov[k], constant<T>(k < 5));
+        rest[i].theta = select<T>(good, rest[i].theta, constant<T>(1.5));
     }
     // Angles beyond ten turns are not reduced exactly by the fast sine: they are brought near zero first, lane by lane.
     ENGINE_INLINE void reduce(T& angle) {
@@ -241,28 +256,37 @@ private:
             if (value > S(64) || value < S(-64)) put(angle, lane, S(__builtin_remainder(value, S(6.283185307179586))));
         }
     }
-    // That of the heaviest track.
-    ENGINE_INLINE void choose_frame() {
-        T best = constant<T>(-1);
-        frame = {constant<T>(1), T{}, T{}, T{}, T{}};
-        for (int i = 0; i < longest; ++i) {
-            const mask_t<T> better = valid(i) & (slots[i].w > best);
-            best = select<T>(better, slots[i].w, best);
-            frame.phi = select<T>(better, angles[i].phi, frame.phi);
-            frame.t = select<T>(better, slots[i].q.t, frame.t);
-            frame.z = select<T>(better, slots[i].q.z0, frame.z);
-        }
-        heaviest = select<T>(best > T{}, best, T{});
-        sine_cosine(frame.phi, frame.s, frame.c);
-    }
-
-    ENGINE_INLINE void constrain() {
-        seed = frame.point_in(load_points(in.seed ? in.seed : in.prior_position));
-        prior.given = in.prior_information != nullptr;
-        if (!prior.given) return;
-        prior.information = frame.matrix_in(load_matrices(in.prior_information));
-        prior.position = frame.point_in(load_points(in.prior_position));
-    }
 };
+
+template <class T, class C, bool Ndive>
+void forward_tiles(const EngineVertexInputs& in, const EngineVertexOutputs& out, int64_t first, int64_t last, void* memory, int64_t most) {
+    Tile<T, C> tile(in, memory, most, out.momenta, out.response);
+    for (; first < last; first += tile.lanes) tile.take(first, last), forward<Ndive, T>(tile, in, out);
+}
+
+template <class T, class C, bool Ndive>
+void backward_tiles(const EngineVertexInputs& in, const EngineVertexOutputs& solution, const EngineVertexCotangents& ct, const EngineVertexGradients& out,
+                    int64_t first, int64_t last, void* memory, int64_t most) {
+    Tile<T, C> tile(in, memory, most);
+    for (; first < last; first += tile.lanes) {
+        tile.take(first, last);
+        tile.take_solution(solution.momenta, ct.momenta);
+        backward<Ndive, T, C>(tile, in, solution, ct, out);
+    }
+}
+
+// The compiled fits by instruction set: every level is one translation unit, which includes this file under its own target.
+struct VertexFitKind {
+    void (*forward)(const EngineVertexInputs&, const EngineVertexOutputs&, int64_t first, int64_t last, void* memory, int64_t most);
+    void (*backward)(const EngineVertexInputs&, const EngineVertexOutputs&, const EngineVertexCotangents&, const EngineVertexGradients&, int64_t first,
+                     int64_t last, void* memory, int64_t most);
+    int64_t bytes, lanes;
+};
+template <class S, int Bytes, template <class> class C, bool Ndive> constexpr VertexFitKind kind() {
+    using T = Lanes<S, Bytes, true>;
+    return {&forward_tiles<T, C<T>, Ndive>, &backward_tiles<T, C<T>, Ndive>, Tile<T, C<T>>::bytes, Tile<T, C<T>>::lanes};
+}
+// float: variances, matrices, as published; then double.
+extern const VertexFitKind vertex_fit_baseline[6], vertex_fit_v3[6], vertex_fit_v4[6];
 
 }  // namespace engine

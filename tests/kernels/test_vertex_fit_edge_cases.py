@@ -196,33 +196,16 @@ def test_nothing_outside_the_outputs_is_written(native: str, values: tuple[np.nd
 
     solution = Solution(*(guard(part) for part in problem.empty_solution()))
     response = guard(problem.empty_response())
-    native_fit.native_module().vertex_fit(
-        *native_fit._arguments(problem),
-        [part.data_ptr() for part in solution],
-        response.data_ptr(),
-        tracks.dtype == torch.float64,
-        1,
-    )
+    module, double = native_fit.native_module(), tracks.dtype == torch.float64
+    result = native_fit._addresses(*solution, response)
+    module.vertex_fit(*native_fit._arguments(problem), result, double, 1)
     cotangents = [torch.ones_like(part) for part in solution[:4]]
     gradients = [guard(part).zero_() for part in (tracks, covariance, weights)]
-    addresses = [part.data_ptr() for part in gradients] + [0, 0]
-    native_fit.native_module().vertex_fit_backward(
-        *native_fit._arguments(problem),
-        [part.data_ptr() for part in solution],
-        [part.data_ptr() for part in cotangents],
-        addresses,
-        tracks.dtype == torch.float64,
-        1,
-    )
+    given, wanted = native_fit._addresses(*cotangents), native_fit._addresses(*gradients, None, None)
+    module.vertex_fit_backward(*native_fit._arguments(problem), result, given, wanted, double, 1)
     gradients.append(guard(weights))
-    native_fit.native_module().vertex_fit_weights_backward(
-        list(problem.shape),
-        0,
-        [response.data_ptr(), cotangents[0].data_ptr(), cotangents[2].data_ptr()],
-        gradients[-1].data_ptr(),
-        tracks.dtype == torch.float64,
-        1,
-    )
+    target = gradients[-1].data_ptr()
+    module.vertex_fit_weights_backward(list(problem.shape), 0, response.data_ptr(), given, target, double, 1)
     for store, _ in guarded:
         assert (store[:32] == 77).all()
         assert (store[-32:] == 77).all()

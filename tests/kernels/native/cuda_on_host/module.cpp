@@ -10,14 +10,17 @@ void register_extrapolate(py::module_ &module);
 void register_vertex_fit(py::module_ &module);
 
 extern "C" {
-int engine_vertex_fit(const EngineVertexInputs *in, const EngineVertexOutputs *out, int double_precision, int) {
-    return engine_vertex_fit_cuda(in, out, double_precision, nullptr) != nullptr;
+const char *engine_vertex_fit(const EngineVertexInputs *in, const EngineVertexOutputs *out, int double_precision, intptr_t) {
+    return engine_vertex_fit_cuda(in, out, double_precision, 0);
 }
-int engine_vertex_fit_backward(const EngineVertexInputs *in, const EngineVertexOutputs *solution, const EngineVertexCotangents *cotangents,
-                               const EngineVertexGradients *out, int double_precision, int) {
-    return engine_vertex_fit_backward_cuda(in, solution, cotangents, out, double_precision, nullptr) != nullptr;
+const char *engine_vertex_fit_backward(const EngineVertexInputs *in, const EngineVertexOutputs *solution, const EngineVertexCotangents *cotangents,
+                                       const EngineVertexGradients *out, int double_precision, intptr_t) {
+    return engine_vertex_fit_backward_cuda(in, solution, cotangents, out, double_precision, 0);
 }
-int engine_vertex_fit_weights_backward(const EngineVertexInputs *, const void *, const void *, const void *, void *, int, int) { return 1; }
+const char *engine_vertex_fit_weights_backward(const EngineVertexInputs *in, const void *response, const EngineVertexCotangents *cotangents, void *weights,
+                                               int double_precision, intptr_t) {
+    return engine_vertex_fit_weights_backward_cuda(in, response, cotangents, weights, double_precision, 0);
+}
 int engine_vertex_fit_level(int) { return 0; }
 void engine_extrapolate(const EngineExtrapolateInputs *in, void *out, int double_precision) {
     engine_extrapolate_cuda(in, out, double_precision, nullptr);
