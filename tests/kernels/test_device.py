@@ -17,6 +17,7 @@ from engine_kernels.sanitize.transforms import FeatureTransform, apply
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TRANSFORMS = [
@@ -166,6 +167,31 @@ def test_arguments_that_do_not_fit_are_refused(device: torch.device) -> None:
         DeviceGather([(None, values.astype(np.complex64))], two, None, device)
     with pytest.raises(ValueError, match="int32"):
         DeviceGather([(None, values)], two, None, device)(*(torch.zeros(2, dtype=torch.int64, device=device),) * 2)
+
+
+def test_memory_that_another_stream_reads_is_not_given_away_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, str]] = []
+    monkeypatch.setenv(backends.VARIABLE, "reference")
+    monkeypatch.setattr(DeviceGather, "_by_torch", lambda *_: None)
+    monkeypatch.setattr(torch.Tensor, "data_ptr", lambda _: 0)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: told.append((id(tensor), stream)))
+    offsets, values = np.array([0, 1, 4]), np.ones((4, 1), np.float32)
+    with FakeTensorMode():  # tensors of a device that need not be there
+        gather = DeviceGather([(offsets, values), (offsets, values)], [FeatureTransform()], 2, "cuda:0")
+        index = torch.zeros(1, dtype=torch.int32, device="cuda:0"), torch.zeros(1, dtype=torch.int64, device="cuda:0")
+        for stream in ("of the copies", "beside", "beside", "of the copies"):
+            monkeypatch.setattr(torch.cuda, "current_stream", lambda device, stream=stream: stream)
+            gather(*index, check=False)
+    tensors = [*(part for piece in gather.segments for part in piece), *gather._sanitizer.packed(gather.device)]
+    kept = [id(tensor) for tensor in (*tensors, gather._table)]
+    assert told == [(tensor, stream) for stream in ("of the copies", "beside") for tensor in kept]
+
+
+def test_the_processor_knows_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, name in ((torch.Tensor, "record_stream"), (torch.cuda, "current_stream")):
+        monkeypatch.setattr(place, name, lambda *_: pytest.fail("a tensor of the processor has no stream"))
+    gather = DeviceGather([(None, np.ones((4, 1), np.float32))], [FeatureTransform()], None, "cpu")
+    assert gather(torch.zeros(2, dtype=torch.int32), torch.arange(2))[0].tolist() == [[1.0], [1.0]]
 
 
 def test_the_choice_for_a_cuda_device_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
