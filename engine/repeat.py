@@ -97,17 +97,17 @@ def _each(
 
 def summary_lines(runs: Sequence[Path]) -> list[str]:
     """A line for each headline metric of the runs: its mean, its standard deviation from run to run, its range."""
-    found: dict[tuple[str, str], list[float]] = {}
+    from engine.evaluation.metrics.result import told_apart
+
+    labels: dict[str, str] = {}
+    found: dict[str, list[float]] = {}
     for run in runs:
         headlines = read_json(run / "metrics.json", "the metrics of a run", ["headlines"])["headlines"]
         for name, line in headlines.items():
             if line["value"] is not None:
-                found.setdefault((line["label"], name.partition(".")[0]), []).append(float(line["value"]))
-    labels = [label for label, _ in found]
-    return [
-        f"{label if labels.count(label) == 1 else f'{label} ({metric})'}: {_spread(values)}"
-        for (label, metric), values in found.items()
-    ]
+                labels.setdefault(name, line["label"])
+                found.setdefault(name, []).append(float(line["value"]))
+    return [f"{label}: {_spread(found[name])}" for name, label in told_apart(labels).items()]
 
 
 def _spread(values: Sequence[float]) -> str:

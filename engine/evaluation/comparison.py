@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.evaluation.contenders import Contender, contenders
 from engine.evaluation.html import details, escape, figure, page, paragraph, section, table
-from engine.evaluation.metrics.result import finite
+from engine.evaluation.metrics.result import finite, told_apart
 from engine.evaluation.numbers import plain, with_error
 from engine.evaluation.plots.comparison import comparison_drawings
 from engine.files import make_folder
@@ -61,13 +61,13 @@ def write_comparison(found: Sequence[Contender], output: Path, title: str) -> Pa
 
 
 def headline_names(found: Sequence[Contender]) -> dict[str, str]:
-    """Key and label of every headline number, in the order of their first appearance."""
+    """Key and label of every headline number, in the order of their first appearance; no two labels are the same."""
     names: dict[str, str] = {}
     for each in found:
         for document in each.documents:
             for key, line in document["headlines"].items():
                 names.setdefault(key, line["label"])
-    return names
+    return told_apart(names)
 
 
 def _document(found: Sequence[Contender], names: Mapping[str, str]) -> dict[str, Any]:

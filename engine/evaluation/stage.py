@@ -59,12 +59,10 @@ def predictions_of(
 
 
 def headline_lines(evaluation: Evaluation) -> list[str]:
-    """`AUC, signal against qcd: 0.9497 ± 0.0021` and the like; the metric's name behind a label that several have."""
+    """`AUC, signal against qcd: 0.9497 ± 0.0021` and the like."""
+    from engine.evaluation.metrics.result import told_apart
     from engine.evaluation.numbers import with_error
 
-    labels = [line.label for line in evaluation.headlines.values()]
-    lines = []
-    for name, line in evaluation.headlines.items():
-        metric = f" ({name.partition('.')[0]})" if labels.count(line.label) > 1 else ""
-        lines.append(f"{line.label}{metric}: {with_error(line.value, line.error)}")
+    labels = told_apart({name: line.label for name, line in evaluation.headlines.items()})
+    lines = [f"{labels[name]}: {with_error(line.value, line.error)}" for name, line in evaluation.headlines.items()]
     return ["the predictions that the run had were used again", *lines] if evaluation.reused else lines

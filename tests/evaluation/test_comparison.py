@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,9 +21,11 @@ from engine.evaluation.evaluate import headline_names, metrics_document
 from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.repeats import summarise_repeats
+from engine.repeat import summary_lines
 
 METRICS = {
     "roc": {"of": "jet_class", "signal": "signal", "backgrounds": ["qcd"]},
+    "auc": {"of": "jet_class", "signal": "signal", "backgrounds": ["qcd"], "weight": "control"},
     "discriminant": {"signal": "signal", "working_points": [0.7]},
     "distance": {"of": "vertex.position", "variables": [{"column": "length", "edges": [0, 2, 5, 40], "unit": "mm"}]},
 }
@@ -103,6 +106,24 @@ def test_repeated_runs_are_summarised_in_their_group(folder):
     assert "new: 3 runs" in text
     assert "each run over the mean" in text
     assert len(json.loads((group / "comparison.json").read_text())["headlines"]) > 5
+
+
+def test_different_numbers_have_different_labels(folder, compared):
+    headlines = compared[1]["headlines"]
+    labels = {name: line["label"] for name, line in headlines.items()}
+    cut_on_score, cut_on_discriminant = (
+        next(label for name, label in labels.items() if re.match(f"{kind}.*70.*qcd", name))
+        for kind in ("roc", "discriminant")
+    )
+    assert cut_on_score == "Rejection at 70 % efficiency, signal against qcd"
+    assert cut_on_discriminant == "Rejection by the discriminant at 70 % efficiency, signal against qcd"
+    areas = [labels[f"{kind}.auc_signal_against_qcd"] for kind in ("roc", "auc")]
+    assert areas == ["AUC, signal against qcd (roc)", "AUC, signal against qcd (auc)"]
+    text = compared[0].read_text(encoding="utf-8")
+    assert len(set(labels.values())) == len(labels)
+    assert all(f">{label}<" in text for label in labels.values())
+    lines = summary_lines(sorted((folder / "new" / "0001-repeat").glob("[0-9]")))
+    assert [line.partition(": ")[0] for line in lines] == list(labels.values())
 
 
 def test_runs_on_other_data_are_told_apart(folder, tmp_path):

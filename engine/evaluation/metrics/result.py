@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,19 @@ class Headline:
     label: str
     value: float | None
     error: float | None = None
+
+
+def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels of headlines by their names in `metrics.json`; the metric's name stands behind a label that several have.
+
+    Example:
+        >>> told_apart({"roc.auc_b": "AUC, b", "auc.auc_b": "AUC, b"})
+        {'roc.auc_b': 'AUC, b (roc)', 'auc.auc_b': 'AUC, b (auc)'}
+    """
+    count = Counter(labels.values())
+    return {
+        name: label if count[label] == 1 else f"{label} ({name.rpartition('.')[0]})" for name, label in labels.items()
+    }
 
 
 @dataclass(frozen=True)
