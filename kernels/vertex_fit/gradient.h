@@ -122,7 +122,7 @@ ENGINE_INLINE Response<T> respond(const Linear<T, Off>& f, const Covariance<T, O
     }
     r.h = curvature(f, r.l1, r.l2);
     if constexpr (Approximate) subtract_turning(r.h, f, T(f.k * excess.x));
-    const Vector<T> a = r.x1 * f.w11 + r.x2 * f.w12, bz = r.x1 * f.w12 + r.x2 * f.w22, bm = bz * r.x - a, be = bz * r.d;  // a = X^T W, b = X^T W D
+    const Vector<T> a = f.pulled(f.w11, f.w12), bz = f.pulled(f.w12, f.w22), bm = bz * r.x - a, be = bz * r.d;  // a = X^T W, b = X^T W D
     const T swept = f.Q * v.v55 + v.v35;
     const Symmetric<T> block{(v.v33 + f.Q * v.v35) + f.Q * swept, v.v34 + f.Q * v.v45, swept, v.v44, v.v45, v.v55};
     r.stiff = stiffened(less(less(block, r.x1, a), r.x2, bz), r.h.p);

@@ -42,6 +42,7 @@ template <class T> struct Helix { T d0, z0, s, c, t, rho; };
 struct Zero {
     template <class T> ENGINE_INLINE operator T() const { return T{}; }
     template <class T> friend ENGINE_INLINE Zero operator*(const T&, Zero) { return {}; }
+    template <class T> friend ENGINE_INLINE Zero operator*(Zero, const T&) { return {}; }
     template <class T> friend ENGINE_INLINE T operator+(const T& a, Zero) { return a; }
     template <class T> friend ENGINE_INLINE T operator-(const T& a, Zero) { return a; }
     friend ENGINE_INLINE Zero operator*(Zero, Zero) { return {}; }
@@ -96,9 +97,12 @@ template <class T, class Off> struct Linear {
     ENGINE_INLINE T l2() const { return T(c11 * y2 - c12 * y1) * scale; }
     // D^T l.
     ENGINE_INLINE Vector<T> force(const T& l1, const T& l2) const { return {d11 * l1 + d21 * l2, d12 * l1 + d22 * l2, l2}; }
-    // The rows of X for a step of n = dphi0 + Q drho instead of dphi0.
+    // The rows of X, and X^T (k1, k2), for n = dphi0 + Q drho instead of dphi0.
     ENGINE_INLINE Vector<T> row1() const { return {x11 + Q * x13, x12, x13}; }
     ENGINE_INLINE Vector<T> row2() const { return {x21 + Q * x23, x22, x23}; }
+    ENGINE_INLINE Vector<T> pulled(const T& k1, const T& k2) const {
+        return {T(x11 + Q * x13) * k1 + T(x21 + Q * x23) * k2, x22 * k2 + k1 * x12, x13 * k1 + x23 * k2};
+    }
 };
 
 // Sine and cosine of phi, tangent of theta: the lanes below 1/16 by short minimax polynomials, the others in full.
@@ -217,9 +221,9 @@ template <class T> struct Motion {
 // solution, where the residuals are small; at the solution it vanishes.
 template <bool Approximate, class T, class Off>
 ENGINE_INLINE Motion<T> motion(const Linear<T, Off>& f, const T& l1, const T& l2, const Momentum<T>& p, mask_t<T> near, Vector<T>& down) {
-    const Vector<T> x1 = f.row1(), x2 = f.row2(), best = x1 * l1 + x2 * l2;
+    const Vector<T> best = f.pulled(l1, l2);
     const T turn = (f.e3 - f.Q * p.rho) + best.x, ik = Approximate ? constant<T>(1) : f.ik;
-    Motion<T> m{{p.phi + turn * ik, best.y, best.z}, x1 * f.w11 + x2 * f.w12, x1 * f.w12 + x2 * f.w22, f.d11, f.d12, f.d21, f.d22, {}, {}};
+    Motion<T> m{{p.phi + turn * ik, best.y, best.z}, f.pulled(f.w11, f.w12), f.pulled(f.w12, f.w22), f.d11, f.d12, f.d21, f.d22, {}, {}};
     const T along = f.rho * ik;
     m.turn_x = along * f.c, m.turn_y = along * f.s;
     m.a.x = m.a.x * ik, m.b.x = m.b.x * ik;

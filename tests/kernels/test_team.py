@@ -1,0 +1,48 @@
+"""The threads that the compiled kernels keep: who calls, from where and how often makes no difference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from engine_kernels.vertex_fit.api import VertexFit, vertex_fit
+from engine_kernels.vertex_fit.toys import make_toys
+
+JETS = 2000
+
+
+def fitted(threads: int) -> VertexFit:
+    toys = make_toys(JETS, 5, seed=3)
+    ones = torch.ones(JETS, 5, dtype=torch.float64)
+    return vertex_fit(torch.tensor(toys.tracks), torch.tensor(toys.variances), ones, threads=threads)
+
+
+def test_many_callers_at_once_get_what_one_gets(native: str) -> None:
+    alone = fitted(1)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(fitted, [2, 3, 2, 5] * 5):
+            assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+
+
+def fit_in_a_fork() -> None:
+    """Exits with 0 where a child, which has none of its parent's threads, fits with threads of its own."""
+    torch.set_num_threads(1)
+    before = fitted(2).vertex
+    child = os.fork()
+    if child == 0:
+        same = torch.equal(fitted(2).vertex, before)
+        os._exit(0 if same and len(os.listdir("/proc/self/task")) == 2 else 1)
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status) or not torch.equal(fitted(2).vertex, before))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not list its threads")
+def test_a_fork_has_threads_of_its_own(native: str) -> None:
+    call = f"import runpy; runpy.run_path({__file__!r})['fit_in_a_fork']()"
+    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
