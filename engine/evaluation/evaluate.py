@@ -94,11 +94,16 @@ def evaluate(
 
 def headline_names(results: Sequence[MetricResult]) -> dict[str, Headline]:
     """A name without blanks for each headline."""
-    return {
-        f"{result.name}.{re.sub(r'[^a-z0-9]+', '_', line.label.lower()).strip('_')}": line
-        for result in results
-        for line in result.headlines
-    }
+    names: dict[str, Headline] = {}
+    for result in results:
+        for line in result.headlines:
+            plain = f"{result.name}.{re.sub(r'[^a-z0-9]+', '_', line.label.lower()).strip('_')}"
+            name, count = plain, 1
+            while name in names:  # classes such as e+ and e- differ in nothing that stays
+                count += 1
+                name = f"{plain}_{count}"
+            names[name] = line
+    return names
 
 
 def metrics_document(

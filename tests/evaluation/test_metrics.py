@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.evaluation.evaluate import headline_names
 from engine.evaluation.metrics.catalogue import METRICS, compute
-from engine.evaluation.metrics.result import MetricResult, finite
+from engine.evaluation.metrics.result import Headline, MetricResult, finite
 from engine.evaluation.plots.catalogue import PLOTS
 from engine.evaluation.predictions import Predictions
 
@@ -156,6 +157,15 @@ def test_a_sigmoid_is_the_probability_of_the_second_class():
     assert run("accuracy", predictions).parts[0].values["accuracy"] == 1.0
     part = run("roc", predictions).parts[0]
     assert (part.labels["signal"], part.values["auc"]) == ("data", 1.0)
+
+
+def test_no_headline_is_lost_where_classes_differ_in_signs_alone():
+    lines = tuple(Headline(f"AUC, {signal} against the rest", value) for signal, value in (("e+", 0.8), ("e-", 0.7)))
+    found = headline_names([MetricResult("auc", "auc", {}, headlines=lines)])
+    assert {name: line.value for name, line in found.items()} == {
+        "auc.auc_e_against_the_rest": 0.8,
+        "auc.auc_e_against_the_rest_2": 0.7,
+    }
 
 
 def tiny(scores: Any, truth: Any, columns: Any) -> Predictions:
