@@ -122,14 +122,14 @@ ENGINE_INLINE Response<T> respond(const Linear<T, Off>& f, const Covariance<T, O
     }
     r.h = curvature(f, r.l1, r.l2);
     if constexpr (Approximate) subtract_turning(r.h, f, T(f.k * excess.x));
-    const Vector<T> a = f.pulled(f.w11, f.w12), bz = f.pulled(f.w12, f.w22), bm = bz * r.x - a, be = bz * r.d;  // a = X^T W, b = X^T W D
+    const Vector<T> a = f.pulled(f.w11, f.w12), bz = f.pulled(f.w12, f.w22), bm = bz * r.x - a;  // a = X^T W, b = X^T W D (be = d bz)
     const T swept = f.Q * v.v55 + v.v35;
     const Symmetric<T> block{(v.v33 + f.Q * v.v35) + f.Q * swept, v.v34 + f.Q * v.v45, swept, v.v44, v.v45, v.v55};
     r.stiff = stiffened(less(less(block, r.x1, a), r.x2, bz), r.h.p);
     const Vector<T> lz = r.h.p * bz, zm = r.h.m - r.h.p * bm, ze = r.h.e - lz * r.d;  // the columns of Z; lz is minus the third
-    r.ce = be - r.stiff * ze, r.cm = bm - r.stiff * zm, r.cz = bz + r.stiff * lz;
+    r.ce = bz * r.d - r.stiff * ze, r.cm = bm - r.stiff * zm, r.cz = bz + r.stiff * lz;
     const T ez = f.w22 * r.d, mz = f.w22 * r.x - f.w12, top = f.w12 * r.x - f.w11;  // of W D
-    const T ee = (r.d * ez - r.h.ee) + dot(be, r.h.e) + dot(ze, r.ce), em = (r.d * mz - r.h.em) + dot(be, r.h.m) + dot(ze, r.cm);
+    const T ee = (r.d * T(ez + dot(bz, r.h.e)) - r.h.ee) + dot(ze, r.ce), em = (r.d * T(mz + dot(bz, r.h.m)) - r.h.em) + dot(ze, r.cm);
     const T mm = (r.x * mz - top) + dot(bm, r.h.m) + dot(zm, r.cm);
     add(exact, w, matrix_turned_back<T>(f.c, f.s, {ee, em, ez + dot(ze, r.cz), mm, mz + dot(zm, r.cz), f.w22 - dot(lz, r.cz)}));
     r.force = {r.d * r.l2, r.x * r.l2 - r.l1, r.l2}, r.chi2 = r.l1 * f.y1 + r.l2 * f.y2;
