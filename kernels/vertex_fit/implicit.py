@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import track_model as model
 from .problem import Gradients, Problem, Solution, Status
-from .usable import components, prior_of, usable
+from .usable import components, prior_of, square, usable
 
 
 def backward(
@@ -80,8 +80,7 @@ def differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tensor
     q = torch.stack(parts, dim=-1)
     v0 = solution.vertex.double()
     p0 = torch.where(good.unsqueeze(-1), momenta, torch.tensor([0.0, 1.5, 0.0], dtype=torch.float64, device=q.device))
-    matrix = torch.stack([torch.stack([cov[min(i, j)][max(i, j)] for j in range(5)], -1) for i in range(5)], -2)
-    g = torch.linalg.inv(matrix)
+    g = torch.linalg.inv(square(cov))
     gv, gp, hvv, hpv, hpp = _derivatives(v0.unsqueeze(-2).expand(p0.shape), p0, q, g)
     back = -torch.linalg.solve(hpp, hpv)  # dp/dv
     exact = (w.detach()[..., None, None] * (hvv + hpv.mT @ back)).sum(-3)
@@ -115,7 +114,7 @@ def _outputs(
     v: Tensor,
     p: Tensor,
     q: Tensor,
-    cov: list[list[Tensor]],
+    cov: tuple[Tensor, ...],
     w: Tensor,
     g: Tensor,
     prior: tuple[Tensor, Tensor] | None,
@@ -124,16 +123,10 @@ def _outputs(
     sandwich: bool,
 ) -> tuple[Tensor, ...]:
     """The outputs as explicit functions of the vertex, the momenta and the inputs."""
-    f = model.linearise(
-        q.unbind(-1),
-        cov,
-        v.unsqueeze(-2).unbind(-1),  # type: ignore[arg-type]
-        p.unbind(-1),  # type: ignore[arg-type]
-        torch.zeros((), dtype=v.dtype),
-        False,
-    )
-    part = f.information()
-    full = torch.stack([torch.stack([part[i] for i in row], -1) for row in ((0, 1, 2), (1, 3, 4), (2, 4, 5))], -2)
+    t, parts = torch.zeros((), dtype=v.dtype), p.unbind(-1)
+    trig = torch.sin(parts[0]), torch.cos(parts[0]), 1 / torch.tan(parts[1])
+    f = model.linearise(q.unbind(-1), cov, v.unsqueeze(-2).unbind(-1), parts, trig, t, False)  # type: ignore[arg-type]
+    full = square(model.information(f))
     m, spread = (w[..., None, None] * full).sum(-3), ((w * w)[..., None, None] * full).sum(-3)
     e = torch.stack(f.e, dim=-1)
     chi2 = (w * (e.unsqueeze(-2) @ g @ e.unsqueeze(-1)).squeeze(-1).squeeze(-1)).sum(-1)

@@ -1,379 +1,146 @@
-"""The vertex fit's gradient for numba: the adjoint equations at the head of gradient.h, in float64."""
+"""The gradient of the vertex fit on floats, by the implicit function theorem; `numba` compiles it.
+
+The objective's second derivatives in (v, p') are J^T G J - L with L = sum l_k h_k'' and l = V^-1 e = N W y. Along the
+columns of T = [1; Y], Y = X^T W D, the vertex moves and p' follows as if h were linear. With S = V345 - X^T W X (the
+covariance of p' at a fixed vertex), H = (S^-1 - L_pp)^-1 and Z = L_p T a track adds
+  D^T W D - L_v T - Z^T J,   J = Y + H Z = dp'/dv,
+to the exact normal matrix A. For cotangents c_v and c_p the adjoint state is lambda = A^-1 (c_v + sum J^T c_p),
+  m = w J lambda + H c_p,   c = L_p (w lambda, m) + c_p,   u_12 = W (w D lambda - X c),   u_345 = c - K^T u_12:
+u is the gradient with respect to q, -(u l^T + l u^T)/2 the one with respect to V, and l . dh(lambda, J lambda) that
+of the weight. The covariance depends on the sums of w and w^2 D^T W D; as T makes the objective least, <Gamma, D^T W D>
+varies by 2 sum_a (N W D Gamma)_a . h''(T_a) - <N W D Gamma D^T W N^T, dV>, where a counts columns.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from .numba_track import add_track, all_finite, curvature, invert, linearise, njit, product
-from .problem import Gradients, Problem, Solution
+from .algebra import Symmetric, Vector, congruent, dot, inner, inverse, mix, plus, rows, stiffened, symmetric, times
+from .numba_fit import ZERO, Given, Track, linearise, load, track_of
+from .track_model import Linear, basis, follow, information, laboratory, lifted, multipliers, point_in, variances
 
 
-@njit  # type: ignore[untyped-decorator]
-def _covariance_part(
-    gm: Any, gs: Any, w: float, d: Any, w2: Any, x: Any, h: Any, omega: Any, cp: Any, rhs: Any
-) -> float:
-    """Gradient of <Gamma, D^T W D> at fixed (v, p'): into omega, cp and rhs; returns the direct part of the
-    weight's.
+def bend(f: Linear, pull: tuple[float, ...], x: float, y: float, p: Vector) -> tuple[float, float, Vector]:
+    """sum l_k h_k'', l = `pull`, in the direction (dx, dy, dp'), as a covector of these; dz adds nothing."""
+    s, c, t, u, rho, Q, R, k = f.s, f.c, f.t, f.u, f.rho, f.Q, f.R, f.k
+    along, across, (_, d_theta, d_rho) = c * x + s * y, c * y - s * x, p
+    d_phi = (p[0] + rho * along + Q * d_rho) / k
+    dQ, dR, dt = along + R * d_phi, across - Q * d_phi, -u * d_theta
+    dk = -(d_rho * R + rho * dR)
+    # sum l_k dh_k = to_Q dQ + to_R dR + to_theta dtheta + to_rho drho + l_3 dphi, and how each changes:
+    to_Q, to_R = -pull[0] * rho * Q - pull[1] * t * k - pull[2] * rho, pull[1] * t * Q * rho - pull[0]
+    d_to_Q = -pull[0] * (d_rho * Q + rho * dQ) - pull[1] * (dt * k + t * dk) - pull[2] * d_rho
+    d_to_R = pull[1] * (dt * Q * rho + t * (dQ * rho + Q * d_rho))
+    d_to_theta = pull[1] * u * (dQ * k + Q * dk - 2 * t * d_theta * Q * k)
+    d_to_rho = pull[1] * (dt * Q * R + t * (dQ * R + Q * dR)) - pull[0] * Q * dQ - pull[2] * dQ
+    d_to_phi = (d_to_Q * R + to_Q * dR - d_to_R * Q - to_R * dQ) / k
+    e, m = d_to_Q - to_R * d_phi + rho * d_to_phi, d_to_R + to_Q * d_phi
+    return c * e - s * m, s * e + c * m, (d_to_phi, d_to_theta, d_to_rho + Q * d_to_phi)
+
+
+def respond(f: Linear, track: Track, ndive: bool, ct_p: Any, covariance: bool, gm: Symmetric, gs: Symmetric) -> Any:
+    """First pass, for the cotangents of the momentum and, if `covariance`, of the sums of w and w^2 D^T W D.
+
+    Returns what the track adds to A (times its weight) and to the adjoint problem's right-hand side, and what the
+    second pass needs: l, J by columns, H, c_p, and how <Gamma, D^T W D> varies with C2 (11, 12, 22) and the weight.
     """
-    gamma, part, zero, f, bar = w * gm + w * w * gs, np.zeros((3, 3)), np.zeros((3, 3)), np.empty((5, 5)), np.empty(5)
-    add_track(1.0, d, w2, part, zero)
-    direct = (gm * part).sum() + 2 * w * (gs * part).sum()
-    dg, dgd, half = np.empty((2, 3)), np.empty((2, 2)), np.empty((2, 2))
-    product(d, gamma, dg)
-    product(dg, d.T, dgd)
-    product(w2, dgd, half)
-    product(half, w2, omega)
-    omega *= -1
-    for row in range(2):
-        for a in range(2):
-            bar[a] = 2 * (w2[row, 0] * dg[0, a] + w2[row, 1] * dg[1, a])
-        for a in range(3):
-            bar[2 + a] = -2 * (omega[row, 0] * x[0, a] + omega[row, 1] * x[1, a])
-        curvature(h, 1.0 - row, float(row), 0.0, f)
-        for a in range(5):
-            total = 0.0
-            for b in range(5):
-                total += f[a, b] * bar[b]
-            if a < 2:
-                rhs[a] += total
-            else:
-                cp[a - 2] += total
-    return direct  # type: ignore[no-any-return]
+    w, cov, (l1, l2) = track.weight, track.cov, multipliers(f, f.y[0], f.y[1])
+    pull = lifted(f, l1, l2)
+    if ndive:  # the momentum is not at its minimum
+        e, v = f.e, variances(cov)
+        pull = (e[0] / v[0], e[1] / v[1], e[2] / v[2], e[3] / v[3], e[4] / v[4])
+    y1, y2, y3 = follow(f, f.d1[0], f.d2[0]), follow(f, f.d1[1], f.d2[1]), follow(f, f.d1[2], f.d2[2])
+    x1, x2, x3 = follow(f, f.x1[0], f.x2[0]), follow(f, f.x1[1], f.x2[1]), follow(f, f.x1[2], f.x2[2])
+    v1, v2, v3 = rows(symmetric(cov[9:]))
+    S = mix(1.0, v1, -1.0, x1), mix(1.0, v2, -1.0, x2), mix(1.0, v3, -1.0, x3)
+    L = (bend(f, pull, 0.0, 0.0, (1.0, 0.0, 0.0))[2], bend(f, pull, 0.0, 0.0, (0.0, 1.0, 0.0))[2],
+         bend(f, pull, 0.0, 0.0, (0.0, 0.0, 1.0))[2])  # fmt: skip
+    H = stiffened(S, L)
+    l11, l12, z1 = bend(f, pull, 1.0, 0.0, y1)
+    _, l22, z2 = bend(f, pull, 0.0, 1.0, y2)
+    _, _, z3 = bend(f, pull, 0.0, 0.0, y3)
+    j1, j2, j3 = mix(1.0, y1, 1.0, times(H, z1)), mix(1.0, y2, 1.0, times(H, z2)), mix(1.0, y3, 1.0, times(H, z3))
+    curved = l11 + dot(z1, j1), l12 + dot(z1, j2), dot(z1, j3), l22 + dot(z2, j2), dot(z2, j3), dot(z3, j3)
+    part, turn = information(f), ct_p[0] / f.k
+    x, y, cp = f.rho * turn * f.c, f.rho * turn * f.s, (turn, ct_p[1], ct_p[2] + f.Q * turn)
+    omega, direct = (0.0, 0.0, 0.0), 0.0
+    if covariance:
+        wd1, wd2 = mix(f.w[0], f.d1, f.w[1], f.d2), mix(f.w[1], f.d1, f.w[2], f.d2)
+        gamma = rows(plus(plus(ZERO, w, gm), w * w, gs))
+        g1, g2 = times(gamma, wd1), times(gamma, wd2)
+        omega, direct = (-dot(g1, wd1), -dot(g1, wd2), -dot(g2, wd2)), inner(gm, part) + 2 * w * inner(gs, part)
+        for a, (dx, dy, dp) in enumerate(((1.0, 0.0, y1), (0.0, 1.0, y2), (0.0, 0.0, y3))):
+            more = bend(f, lifted(f, 2 * g1[a], 2 * g2[a]), dx, dy, dp)
+            x, y, cp = x + more[0], y + more[1], mix(1.0, cp, 1.0, more[2])
+    toward = x + dot(j1, cp), y + dot(j2, cp), dot(j3, cp)
+    return plus(part, -1.0, curved), toward, (pull, (j1, j2, j3), H, cp, omega, direct)
 
 
-@njit  # type: ignore[untyped-decorator]
-def _respond(
-    q: Any,
-    covs: Any,
-    i: int,
-    w: float,
-    v: Any,
-    p: Any,
-    t0: float,
-    ndive: bool,
-    bar: Any,
-    with_covariance: bool,
-    gm: Any,
-    gs: Any,
-    exact: Any,
-    rhs: Any,
-    r: Any,
-) -> None:
-    """First pass over a track; r keeps l, y, D, W, X, K, the second derivatives, H, J, cp, omega and the weight's
-    terms.
-    """
-    e, y, l, d, k, x, w2, h, f, _, hs, j, cp, omega, excess, direct = r  # noqa: E741
-    linearise(q, covs, i, v, p, t0, False, e, y, d, k, x, w2, h)
-    cov = covs[i]
-    excess[:], direct[0], kappa = 0.0, 0.0, 0.0
-    if ndive:
-        l[0], l[1] = e[0] / cov[0, 0], e[1] / cov[1, 1]
-        for m in range(3):
-            excess[m] = e[2 + m] / cov[2 + m, 2 + m] + k[0, m] * l[0] + k[1, m] * l[1]
-        kappa = h[6] * excess[0]
-    else:
-        l[0], l[1] = w2[0, 0] * y[0] + w2[0, 1] * y[1], w2[1, 0] * y[0] + w2[1, 1] * y[1]
-    kk, Q = h[6], h[4]
-    cp[0], cp[1], cp[2] = bar[0] / kk, bar[1], bar[2] + bar[0] * Q / kk
-    rhs[0] += bar[0] * h[10] / kk * h[1]
-    rhs[1] += bar[0] * h[10] / kk * h[0]
-    if with_covariance:
-        direct[0] = _covariance_part(gm, gs, w, d, w2, x, h, omega, cp, rhs)
-    curvature(h, l[0], l[1], kappa, f)
-    wd, wx, left, back, s = np.empty((2, 3)), np.empty((2, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
-    product(w2, d, wd)
-    product(w2, x, wx)
-    lp = f[2:, 2:]
-    product(x.T, wx, s)
-    for a in range(3):
-        for b in range(3):
-            s[a, b] = cov[2 + a, 2 + b] - s[a, b]
-    product(s, lp, left)
-    for a in range(3):
-        for b in range(3):
-            left[a, b] = (1.0 if a == b else 0.0) - left[a, b]
-    _inverse3(left, back)
-    product(back, s, hs)
-    product(x.T, wd, j)  # Y
-    z, lv = np.empty((3, 3)), np.zeros((3, 3))
-    lv[:, :2] = f[2:, :2]
-    product(lp, j, z)
-    z += lv
-    extra = np.empty((3, 3))
-    product(d.T, wd, extra)
-    extra[:2, :2] -= f[:2, :2]
-    for a in range(3):
-        for b in range(3):
-            for m in range(3):
-                extra[a, b] -= j[m, a] * lv[m, b]
-    product(hs, z, left)
-    j += left
-    for a in range(3):
-        for b in range(3):
-            for m in range(3):
-                extra[a, b] -= z[m, a] * j[m, b]
-            exact[a, b] += w * extra[a, b]
-            rhs[a] += j[b, a] * cp[b]
-
-
-@njit  # type: ignore[untyped-decorator]
-def _inverse3(m: Any, out: Any) -> None:
-    a, b, c, d, e, f, g, h, i = m[0, 0], m[0, 1], m[0, 2], m[1, 0], m[1, 1], m[1, 2], m[2, 0], m[2, 1], m[2, 2]
-    one = 1 / (a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
-    out[0, 0], out[0, 1], out[0, 2] = (e * i - f * h) * one, (c * h - b * i) * one, (b * f - c * e) * one
-    out[1, 0], out[1, 1], out[1, 2] = (f * g - d * i) * one, (a * i - c * g) * one, (c * d - a * f) * one
-    out[2, 0], out[2, 1], out[2, 2] = (d * h - e * g) * one, (b * g - a * h) * one, (a * e - b * d) * one
-
-
-@njit  # type: ignore[untyped-decorator]
-def _adjoint(r: Any, w: float, lam: Any, ct_chi2: float, with_covariance: bool, gq: Any, gv: Any) -> float:
-    """Second pass over a track: the gradients of q (5,) and V (5, 5); returns the weight's."""
-    _, y, l, d, k, x, w2, _, f, _, hs, j, cp, omega, excess, direct = r  # noqa: E741
-    m, c, s, full, u = np.zeros(3), np.zeros(3), np.empty(2), np.empty(5), np.empty(5)
-    weight = direct[0] if with_covariance else 0.0
-    for a in range(3):
-        jl = j[a, 0] * lam[0] + j[a, 1] * lam[1] + j[a, 2] * lam[2]
-        weight += jl * excess[a]
-        m[a] = w * jl + hs[a, 0] * cp[0] + hs[a, 1] * cp[1] + hs[a, 2] * cp[2]
-    for a in range(3):
-        c[a] = w * (f[2 + a, 0] * lam[0] + f[2 + a, 1] * lam[1]) + cp[a]
-        for b in range(3):
-            c[a] += f[2 + a, 2 + b] * m[b]
-    for i in range(2):
-        dl = d[i, 0] * lam[0] + d[i, 1] * lam[1] + d[i, 2] * lam[2]
-        weight += l[i] * dl + ct_chi2 * l[i] * y[i]
-        s[i] = x[i, 0] * c[0] + x[i, 1] * c[1] + x[i, 2] * c[2] - w * dl
-    a0, a1 = w2[0, 0] * s[0] + w2[0, 1] * s[1], w2[1, 0] * s[0] + w2[1, 1] * s[1]
-    full[0], full[1], u[0], u[1] = l[0], l[1], -a0, -a1
-    for a in range(3):
-        full[2 + a] = -(k[0, a] * l[0] + k[1, a] * l[1])
-        u[2 + a] = c[a] + k[0, a] * a0 + k[1, a] * a1
+def adjoint(f: Linear, track: Track, kept: Any, lam: Vector, ct_chi2: float, to: tuple[Any, Any, Any]) -> None:
+    """Second pass: add the gradients of q, V and the weight to their arrays."""
+    (pull, J, H, cp, (o11, o12, o22), weight), w, (tracks, covariance, weights) = kept, track.weight, to
+    d1, d2, j = dot(f.d1, lam), dot(f.d2, lam), mix(1.0, mix(lam[0], J[0], lam[1], J[1]), lam[2], J[2])
+    c = mix(1.0, bend(f, pull, w * lam[0], w * lam[1], mix(w, j, 1.0, times(H, cp)))[2], 1.0, cp)
+    u1, u2 = multipliers(f, w * d1 - dot(f.x1, c), w * d2 - dot(f.x2, c))
+    u3, u4, u5 = mix(1.0, c, -1.0, mix(u1, f.k1, u2, f.k2))
+    u, dh = (u1, u2, u3, u4, u5), (d1 + dot(f.k1, j), d2 + dot(f.k2, j), j[0], j[1], j[2])
+    full, n1, n2 = covariance.shape[1] > 5, lifted(f, 1.0, 0.0), lifted(f, 0.0, 1.0)
+    weight += ct_chi2 * (pull[0] * f.y[0] + pull[1] * f.y[1])
     for a in range(5):
-        u[a] += w * ct_chi2 * full[a]
-        gq[a] = u[a] + w * ct_chi2 * full[a]
-    for a in range(5):
-        for b in range(5):
-            gv[a, b] = -0.5 * (u[a] * full[b] + u[b] * full[a])
-            if with_covariance:
-                for i in range(2):
-                    na = (1.0 if a == i else 0.0) if a < 2 else -k[i, a - 2]
-                    for n in range(2):
-                        nb = (1.0 if b == n else 0.0) if b < 2 else -k[n, b - 2]
-                        gv[a, b] += na * omega[i, n] * nb
-    return weight
+        weight += pull[a] * dh[a]
+        tracks[track.row, a] += u[a] + 2 * w * ct_chi2 * pull[a]
+        for b in range(5) if full else range(a, a + 1):
+            spread = o11 * n1[a] * n1[b] + o12 * (n1[a] * n2[b] + n2[a] * n1[b]) + o22 * n2[a] * n2[b]
+            least = 0.5 * (u[a] * pull[b] + pull[a] * u[b]) + w * ct_chi2 * pull[a] * pull[b]
+            covariance[track.row, 5 * a + b if full else a] += spread - least
+    weights[track.place] = weight
 
 
-@njit  # type: ignore[untyped-decorator]
-def _covariance_cotangents(bar: Any, m: Any, spread: Any, sandwich: bool, gm: Any, gs: Any) -> None:
-    """From the covariance's cotangent to those of the normal matrix and of its spread."""
-    inverse, half, gamma, full = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
-    invert(m, inverse)
-    product(inverse, bar, half)
-    product(half, inverse, gamma)
+def of_sums(bar: Symmetric, m: Symmetric, spread: Symmetric, sandwich: bool) -> tuple[Symmetric, Symmetric]:
+    """From the covariance's cotangent to those of M and B: the covariance is M^-1 B M^-1, or M^-1."""
+    i, b = rows(inverse(m)), rows(spread)
+    gamma = congruent(i, bar)
     if not sandwich:
-        gm[:], gs[:] = -gamma, 0.0
-        return
-    gs[:] = gamma
-    product(gamma, spread, half)
-    product(half, inverse, full)
-    gm[:] = -(full + full.T)
+        return plus(ZERO, -1.0, gamma), ZERO
+    g1, g2, g3 = rows(gamma)
+    p1, p2, p3 = times(i, times(b, g1)), times(i, times(b, g2)), times(i, times(b, g3))  # gamma B M^-1
+    return (-2 * p1[0], -p1[1] - p2[0], -p1[2] - p3[0], -2 * p2[1], -p2[2] - p3[1], -2 * p3[2]), gamma
 
 
-@njit  # type: ignore[untyped-decorator]
-def _backward(
-    arrays: Any,
-    vertex: Any,
-    momenta: Any,
-    status: Any,
-    ct_vertex: Any,
-    ct_cov: Any,
-    ct_chi2: Any,
-    ct_momenta: Any,
-    with_covariance: bool,
-    to_tracks: Any,
-    to_cov: Any,
-    to_weights: Any,
-    to_position: Any,
-    to_information: Any,
-) -> None:
-    shape, offsets, tracks, covariance, weights, mask, position, information, _, flags = arrays
-    jets, vertices, jet_stride, vertex_stride, longest = shape
-    full, ndive, sandwich, given = flags
-    q, cov, w, good = np.empty((longest, 5)), np.empty((longest, 5, 5)), np.empty(longest), np.empty(longest, np.bool_)
-    p, bars, gq, gv, gw = (
-        np.empty((longest, 3)),
-        np.zeros((longest, 3)),
-        np.empty((longest, 5)),
-        np.empty((longest, 5, 5)),
-        np.empty(longest),
-    )
-    r = [
-        (
-            np.empty(5),
-            np.empty(2),
-            np.empty(2),
-            np.empty((2, 3)),
-            np.empty((2, 3)),
-            np.empty((2, 3)),
-            np.empty((2, 2)),
-            np.empty(11),
-            np.empty((5, 5)),
-            np.empty(1),
-            np.empty((3, 3)),
-            np.empty((3, 3)),
-            np.empty(3),
-            np.zeros((2, 2)),
-            np.empty(3),
-            np.empty(1),
-        )
-        for _ in range(max(longest, 1))
-    ]
-    u, m, spread, exact, bar, half, gm, gs = (
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-        np.zeros((3, 3)),
-    )
-    v, rhs, lam, place, info = np.empty(3), np.empty(3), np.empty(3), np.zeros(3), np.zeros((3, 3))
-    for problem in range(jets * vertices):
-        if status[problem] >= 2:
+def backward(given: Given, vertex: Any, momenta: Any, solved: Any, ct: Any, covariance: bool, out: Any) -> None:
+    """Add the gradients of the solved problems to arrays of zeros; one that is not finite is marked as not solved.
+
+    `ct` are the cotangents of vertex, covariance (B K, 6), chi2 (B K, 1), momenta; `covariance` says whether that one
+    counts. `out` are the arrays for tracks, covariance and weights, and two of which the prior's gradients are made,
+    in the laboratory: lambda (B K, 3), and what the covariance gives the prior's information (B K, 6).
+    """
+    ct_vertex, ct_covariance, ct_chi2, ct_momenta = ct
+    tracks = [track_of(given.tracks, given.covariance, 0, 0, 0.0) for _ in range(given.longest)]
+    for problem in range(len(solved)):
+        if not solved[problem]:
             continue
-        jet = problem // vertices
-        first, n = offsets[jet], offsets[jet + 1] - offsets[jet]
-        start = first * jet_stride + problem % vertices * vertex_stride
-        phi, t, z, _ = _load(tracks, covariance, weights, mask, first, start, n, full, q, cov, w, good)
-        _basis(phi, t, u)
-        if given:
-            _prior_in(problem, position, information, u, phi, z, place, info)
-        x, y = vertex[problem, 0], vertex[problem, 1]
-        v[0], v[1], v[2] = u[0, 0] * x + u[1, 0] * y, u[0, 1] * x + u[1, 1] * y, vertex[problem, 2] - z
+        n, _, frame, _, known = load(given, problem, tracks)
+        linear, responses = [], []
+        x, c, gm, gs = vertex[problem], ct_vertex[problem], ZERO, ZERO
+        m, spread, exact, rhs = known, known, known, times(basis(frame), (c[0], c[1], c[2]))
         for i in range(n):
-            p[i, 0], p[i, 1], p[i, 2], bars[i] = 0.0, 1.5, 0.0, 0.0
-            if good[i]:
-                p[i, 0], p[i, 1], p[i, 2] = momenta[start + i, 0] - phi, momenta[start + i, 1], momenta[start + i, 2]
-                bars[i] = ct_momenta[start + i]
-        exact[:], rhs[:], chi2_bar = info, 0.0, ct_chi2[problem]
-        if not math.isfinite(chi2_bar):
-            chi2_bar = 0.0
-        if all_finite(ct_vertex[problem]):
-            for a in range(3):
-                rhs[a] = (
-                    u[0, a] * ct_vertex[problem, 0] + u[1, a] * ct_vertex[problem, 1] + u[2, a] * ct_vertex[problem, 2]
-                )
-        if with_covariance:
-            m[:], spread[:], bar[:] = info, info, 0.0
+            p, v, w = momenta[tracks[i].place], point_in(frame, x[0], x[1], x[2]), tracks[i].weight
+            f = linearise(tracks[i], frame, v, (p[0] - frame.phi, p[1], p[2]), False)
+            m, spread = plus(m, w, information(f)), plus(spread, w * w, information(f))
+            linear.append(f)
+        if covariance:
+            bar = congruent(basis(frame), symmetric(ct_covariance[problem]))
+            gm, gs = of_sums(bar, m, spread, given.sandwich)
+        for i in range(n):
+            ct_p = ct_momenta[tracks[i].place]
+            part, toward, kept = respond(linear[i], tracks[i], given.ndive, ct_p, covariance, gm, gs)
+            exact, rhs = plus(exact, tracks[i].weight, part), mix(1.0, rhs, 1.0, toward)
+            responses.append(kept)
+        lam = times(rows(inverse(exact)), rhs)
+        solved[problem] = math.isfinite(sum(lam) + sum(gm) + sum(gs))
+        if solved[problem]:
             for i in range(n):
-                e, y2, _, d, k, x2, w2, h = r[i][:8]
-                linearise(q, cov, i, v, p, t, False, e, y2, d, k, x2, w2, h)
-                add_track(w[i], d, w2, m, spread)
-            if all_finite(ct_cov[problem]):
-                for a in range(3):
-                    for b in range(3):
-                        bar[a, b] = 0.5 * (float(ct_cov[problem, a, b]) + float(ct_cov[problem, b, a]))
-            product(u.T, bar, half)
-            product(half, u, bar)
-            _covariance_cotangents(bar, m, spread, sandwich, gm, gs)
-        for i in range(n):
-            _respond(q, cov, i, w[i], v, p, t, ndive, bars[i], with_covariance, gm, gs, exact, rhs, r[i])
-        invert(exact, half)
-        for a in range(3):
-            lam[a] = half[a, 0] * rhs[0] + half[a, 1] * rhs[1] + half[a, 2] * rhs[2]
-        fine = all_finite(lam) and all_finite(gm) and all_finite(gs)
-        for i in range(n):
-            gw[i] = _adjoint(r[i], w[i], lam, chi2_bar, with_covariance, gq[i], gv[i])
-            fine = fine and (not good[i] or (math.isfinite(gw[i]) and all_finite(gq[i]) and all_finite(gv[i])))
-        if not fine:
-            continue
-        for i in range(n):
-            if not good[i]:
-                continue
-            to_weights[start + i] = gw[i]
-            for a in range(5):
-                to_tracks[first + i, a] += gq[i, a]
-                for b in range(5):
-                    if full:
-                        to_cov[first + i, 5 * a + b] += gv[i, a, b]
-                    elif a == b:
-                        to_cov[first + i, a] += gv[i, a, a]
-        if given:
-            _prior_gradient(u, t, v, place, info, lam, chi2_bar, gm, gs, to_position[problem], to_information[problem])
-
-
-@njit  # type: ignore[untyped-decorator]
-def _prior_gradient(
-    u: Any,
-    t: float,
-    v: Any,
-    place: Any,
-    info: Any,
-    lam: Any,
-    chi2_bar: float,
-    gm: Any,
-    gs: Any,
-    position: Any,
-    information: Any,
-) -> None:
-    d, ld, ll, b = np.empty(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    d[0], d[1] = place[0] - v[0], place[1] - v[1]
-    d[2] = place[2] - v[2] - t * d[0]
-    for i in range(3):
-        for j in range(3):
-            b[i] += info[i, j] * (lam[j] + 2 * chi2_bar * d[j])
-            ld[i] += u[i, j] * d[j]
-            ll[i] += u[i, j] * lam[j]
-    x, y = b[0] - t * b[2], b[1]
-    position[0], position[1], position[2] = u[0, 0] * x + u[0, 1] * y, u[1, 0] * x + u[1, 1] * y, b[2]
-    half, lab = np.empty((3, 3)), np.empty((3, 3))
-    product(u, gm + gs, half)
-    product(half, u.T, lab)
-    for i in range(3):
-        for j in range(3):
-            information[i, j] = 0.5 * (ll[i] * ld[j] + ld[i] * ll[j]) + chi2_bar * ld[i] * ld[j] + lab[i, j]
-
-
-def run(
-    arrays: tuple[Any, ...],
-    problem: Problem,
-    solution: Solution,
-    cotangents: Sequence[Tensor | None],
-    wanted: Sequence[bool],
-) -> Gradients:
-    """See `numba.backward`."""
-    heads, total, per_track = problem.jets * problem.vertices, problem.tracks.numel() // 5, problem.weights.numel()
-    width, priors = 25 if problem.full else 5, heads if problem.prior_position is not None else 1
-    shapes = ((total, 5), (total, width), (per_track,), (priors, 3), (priors, 3, 3))
-    made = [np.zeros(shape) for shape in shapes]
-    _backward(
-        arrays,
-        flat(solution.vertex, heads, 3),
-        flat(solution.momenta, per_track, 3),
-        solution.status.reshape(-1).numpy(),
-        flat(cotangents[0], heads, 3),
-        flat(cotangents[1], heads, 3, 3),
-        flat(cotangents[2], heads),
-        flat(cotangents[3], per_track, 3),
-        cotangents[1] is not None,
-        *made,
-    )
-    inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
-    return Gradients(
-        *(
-            torch.from_numpy(values).reshape(like.shape).to(like.dtype).nan_to_num_(0.0, 0.0, 0.0)
-            if want and like is not None
-            else None
-            for values, like, want in zip(made, inputs, wanted, strict=True)
-        )
-    )
-
-
-from .numba import _basis, _load, _prior_in, flat  # noqa: E402  (this module is imported on the first gradient)
+                adjoint(linear[i], tracks[i], responses[i], lam, ct_chi2[problem, 0], out[:3])
+            out[3][problem] = times(laboratory(frame), lam)
+            out[4][problem] = congruent(laboratory(frame), plus(gm, 1.0, gs))

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.jit._trace import is_tracing
 
-from . import track_model as model
+from .algebra import congruent, inverse, rows
 from .implicit import backward as backward
-from .iteration import Setup, State, first_state, looped, per_track, step
-from .problem import Problem, Solution, Status
-from .track_model import Frame
-from .usable import components, prior_of, usable
+from .iteration import Setup, State, first_state, linearised, looped, step
+from .problem import Problem, Solution
+from .track_model import Frame, basis, laboratory, plain_chi2, point_in, point_out
+from .usable import components, prior_of, settled, square, start_of, upper, usable
 
 EXPORTED_ITERATIONS = 6
 
@@ -60,13 +60,6 @@ def _frame(q: tuple[Tensor, ...], weights: Tensor, good: Tensor) -> Frame:
     return Frame(torch.cos(phi), torch.sin(phi), t, phi, z)
 
 
-def _start(problem: Problem) -> Tensor:
-    given = problem.seed if problem.seed is not None else problem.prior_position
-    if given is None:
-        return problem.tracks.new_zeros((problem.jets, problem.vertices, 3))
-    return torch.where(torch.isfinite(given).all(-1, keepdim=True), given, 0.0)
-
-
 def _solve(problem: Problem, *, early: bool = True) -> Solution:
     """The iteration of fit.h, for all problems at once; a problem that has arrived no longer moves.
 
@@ -86,12 +79,12 @@ def _solve(problem: Problem, *, early: bool = True) -> Solution:
     )
     heaviest = weights.amax(-1) if weights.shape[-1] else torch.zeros_like(frame.c)
     limit = problem.tolerance * torch.where(heaviest > 0, heaviest, 1.0)
-    given = prior_of(problem)
-    prior = None if given is None else (frame.matrix_in(given[1]), frame.point_in(given[0]))
+    prior, start = None, start_of(problem)
+    if (given := prior_of(problem)) is not None:
+        prior = point_in(frame, *given[0].unbind(-1)), congruent(basis(frame), upper(given[1]))  # type: ignore[arg-type]
     setup = Setup(q, cov, weights, frame, prior, limit)
-    start = _start(problem)
-    state = _arrive(setup, first_state(setup, frame.point_in(start)), problem, early=early)
-    return _finish(problem, setup, state, good, start)
+    state = _arrive(setup, first_state(setup, point_in(frame, *start.unbind(-1))), problem, early=early)
+    return settled(_found(problem, setup, state, good), start)
 
 
 def _arrive(setup: Setup, state: State, problem: Problem, *, early: bool) -> State:
@@ -106,25 +99,20 @@ def _arrive(setup: Setup, state: State, problem: Problem, *, early: bool) -> Sta
     return state._replace(status=torch.where(state.active, 0.0, state.status)) if problem.ndive else state
 
 
-def _finish(problem: Problem, setup: Setup, state: State, good: Tensor, start: Tensor) -> Solution:
-    """The outputs in the laboratory; what has no solution stays where it started."""
-    q, cov, weights, frame = setup.q, setup.cov, setup.weights, setup.frame
-    v, p, status, chi2, approximate = state.v, state.p, state.status, state.chi2, problem.ndive
-    if approximate:
-        f = model.linearise(q, cov, per_track(v), p, frame.t.unsqueeze(-1), True)
-        chi2 = (weights * sum(f.e[i] * f.e[i] / cov[i][i] for i in range(5))).sum(-1)
-    normal, spread = state.kept[..., :6].unbind(-1), state.kept[..., 6:].unbind(-1)
-    inverse = model.inverse(model.factor(normal))  # type: ignore[arg-type]
-    matrix = frame.matrix_out(model.congruent(inverse, spread) if problem.sandwich else inverse)  # type: ignore[arg-type]
-    point = frame.point_out(v)
-    sound = torch.isfinite(point).all(-1) & torch.isfinite(matrix).flatten(-2).all(-1) & torch.isfinite(chi2)
-    solved = sound & (status < float(Status.SINGULAR))
-    momenta = torch.stack([p[0] + frame.phi[..., None], p[1], p[2]], dim=-1)
+def _found(problem: Problem, setup: Setup, state: State, good: Tensor) -> Solution:
+    """The outputs in the laboratory."""
+    frame, chi2, covariance = setup.frame, state.chi2, inverse(state.normal)
+    if problem.ndive:
+        f = linearised(setup, state, True)
+        chi2 = (setup.weights * plain_chi2(f, setup.cov)).sum(-1)
+    if problem.sandwich:
+        covariance = congruent(rows(covariance), state.squares)
+    momenta = torch.stack([state.p[0] + frame.phi[..., None], state.p[1], state.p[2]], dim=-1)
     keep = good & torch.isfinite(momenta).all(-1)
     return Solution(
-        torch.where(solved.unsqueeze(-1), point, start),
-        torch.where(solved[..., None, None], matrix, 0.0),
-        torch.where(solved, chi2, 0.0),
+        torch.stack(point_out(frame, state.v), dim=-1),
+        square(congruent(laboratory(frame), covariance)),
+        chi2,
         torch.where(keep.unsqueeze(-1), momenta, 0.0),
-        torch.where(sound, status, float(Status.SINGULAR)).to(torch.int32),
+        state.status,
     )

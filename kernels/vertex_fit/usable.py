@@ -1,11 +1,24 @@
-"""Which tracks take part in a fit, and its numbers, made harmless where they do not count."""
+"""The numbers of a problem, and of its solution, made harmless where they do not count."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from .problem import Problem
+from .problem import Problem, Solution, Status
+
+
+def upper(matrices: Tensor) -> tuple[Tensor, ...]:
+    """The upper triangle of the symmetric part of matrices (..., n, n), row by row."""
+    size, even = matrices.shape[-1], 0.5 * (matrices + matrices.mT)
+    return tuple(even[..., i, j] for i in range(size) for j in range(i, size))
+
+
+def square(triangle: tuple[Tensor, ...]) -> Tensor:
+    """Symmetric matrices (..., n, n) from their upper triangle."""
+    size = 3 if len(triangle) == 6 else 5
+    place = [[min(i, j) * (2 * size - 1 - min(i, j)) // 2 + max(i, j) for j in range(size)] for i in range(size)]
+    return torch.stack([torch.stack([triangle[k] for k in row], dim=-1) for row in place], dim=-2)
 
 
 def usable(problem: Problem) -> Tensor:
@@ -20,22 +33,15 @@ def usable(problem: Problem) -> Tensor:
     return good.unsqueeze(1) & torch.isfinite(problem.weights) & (problem.weights >= 0)
 
 
-def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], list[list[Tensor]], Tensor]:
-    """Track parameters, covariance entries (B, K, n) and weights, harmless where a track is not usable."""
-    tracks = torch.where(good.unsqueeze(-1), problem.tracks.unsqueeze(1), 0.0)
-    q = list(tracks.unbind(-1))
-    q[3] = torch.where(good, q[3], 1.5)
-    zero = torch.zeros_like(q[0])
-    given = problem.covariance.unsqueeze(1)
-    if problem.full:
-        given = 0.5 * (given + given.mT)
-    cov = [[zero] * 5 for _ in range(5)]
-    for i in range(5):
-        for j in range(i, 5):
-            if i == j or problem.full:
-                entry = given[..., i, j] if problem.full else given[..., i]
-                cov[i][j] = torch.where(good, entry, 1.0 if i == j else 0.0)
-    return tuple(q), cov, torch.where(good, problem.weights, 0.0)
+def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+    """Track parameters, the upper triangle of their covariance, each (B, K, n), and weights, harmless where a track is
+    not usable.
+    """
+    q = torch.where(good.unsqueeze(-1), problem.tracks.unsqueeze(1), 0.0).unbind(-1)
+    zero, given = torch.zeros_like(q[0]), problem.covariance.unsqueeze(1)
+    known = upper(given) if problem.full else [given[..., i] if i == j else zero for i in range(5) for j in range(i, 5)]
+    cov = tuple(torch.where(good, entry, 1.0 if k in (0, 5, 9, 12, 14) else 0.0) for k, entry in enumerate(known))
+    return (*q[:3], torch.where(good, q[3], 1.5), q[4]), cov, torch.where(good, problem.weights, 0.0)
 
 
 def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
@@ -46,3 +52,25 @@ def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
     fine = torch.isfinite(information).flatten(-2).all(-1)[..., None, None]
     known = torch.isfinite(position).all(-1, keepdim=True)
     return torch.where(known, position, 0.0), torch.where(fine, information, 0.0)
+
+
+def start_of(problem: Problem) -> Tensor:
+    """Where the iterations start, (B, K, 3): the seed, else the prior's position, 0 where it is not finite."""
+    given = problem.seed if problem.seed is not None else problem.prior_position
+    if given is None:
+        return problem.tracks.new_zeros((problem.jets, problem.vertices, 3))
+    return torch.where(torch.isfinite(given).all(-1, keepdim=True), given, 0.0)
+
+
+def settled(found: Solution, start: Tensor) -> Solution:
+    """A solution in which what is not finite is singular, and what is singular stays at its start."""
+    fine = torch.isfinite(found.vertex).all(-1) & torch.isfinite(found.covariance).flatten(-2).all(-1)
+    fine = fine & torch.isfinite(found.chi2)
+    solved = fine & (found.status < int(Status.SINGULAR))
+    return Solution(
+        torch.where(solved.unsqueeze(-1), found.vertex, start),
+        torch.where(solved[..., None, None], found.covariance, 0.0),
+        torch.where(solved, found.chi2, 0.0),
+        torch.nan_to_num(found.momenta, 0.0, 0.0, 0.0),
+        torch.where(fine, found.status, int(Status.SINGULAR)).to(torch.int32),
+    )
