@@ -52,37 +52,26 @@ def _frame(q: tuple[Tensor, ...], weights: Tensor, good: Tensor) -> Frame:
     if not weights.shape[-1]:
         zero = weights.new_zeros(weights.shape[:-1])
         return Frame(zero + 1, zero, zero, zero, zero)
-    heaviest = torch.where(good, weights, -1.0).argmax(-1, keepdim=True)
+    heaviest, any_good = torch.where(good, weights, -1.0).argmax(-1, keepdim=True), good.any(-1)
     z, phi, theta = (torch.gather(q[index], -1, heaviest).squeeze(-1) for index in (1, 2, 3))
-    any_good = good.any(-1)
     phi, z = torch.where(any_good, phi, 0.0), torch.where(any_good, z, 0.0)
     t = torch.where(any_good, torch.cos(theta) / torch.sin(theta), 0.0)
     return Frame(torch.cos(phi), torch.sin(phi), t, phi, z)
 
 
 def _solve(problem: Problem, *, early: bool = True) -> Solution:
-    """The iteration of fit.h, for all problems at once; a problem that has arrived no longer moves.
-
-    Args:
-        problem: with padded tracks.
-        early: stop as soon as all have arrived.
-    """
+    """The iteration of fit.h, for all padded problems at once; `early`: it stops as soon as all have arrived."""
     good = usable(problem)
-    measured, cov, weights = components(problem, good)
-    frame = _frame(measured, weights, good)
-    q = (
-        measured[0],
-        torch.where(good, measured[1] - frame.z[..., None], 0.0),
-        torch.where(good, measured[2] - frame.phi[..., None], 0.0),
-        measured[3],
-        measured[4],
-    )
+    (d0, z0, phi, theta, rho), cov, weights = components(problem, good)
+    frame, start = _frame((d0, z0, phi, theta), weights, good), start_of(problem)
+    z0 = torch.where(good, z0 - frame.z[..., None], 0.0)
+    phi = torch.where(good, phi - frame.phi[..., None], 0.0)
     heaviest = weights.amax(-1) if weights.shape[-1] else torch.zeros_like(frame.c)
     limit = problem.tolerance * torch.where(heaviest > 0, heaviest, 1.0)
-    prior, start = None, start_of(problem)
+    prior: Any = ()
     if (given := prior_of(problem)) is not None:
         prior = point_in(frame, *given[0].unbind(-1)), congruent(basis(frame), upper(given[1]))  # type: ignore[arg-type]
-    setup = Setup(q, cov, weights, frame, prior, limit)
+    setup = Setup((d0, z0, phi, theta, rho), cov, weights, frame, prior, heaviest, limit)
     state = _arrive(setup, first_state(setup, point_in(frame, *start.unbind(-1))), problem, early=early)
     return settled(_found(problem, setup, state, good), start)
 
@@ -96,23 +85,18 @@ def _arrive(setup: Setup, state: State, problem: Problem, *, early: bool) -> Sta
         if is_tracing() and problem.max_iterations > 1:
             state = looped(setup, state, problem.max_iterations - 1, approximate=problem.ndive)
             break
-    return state._replace(status=torch.where(state.active, 0.0, state.status)) if problem.ndive else state
+    return state._replace(status=torch.where(state.active > 0, 0.0, state.status)) if problem.ndive else state
 
 
 def _found(problem: Problem, setup: Setup, state: State, good: Tensor) -> Solution:
     """The outputs in the laboratory."""
-    frame, chi2, covariance = setup.frame, state.chi2, inverse(state.normal)
+    frame, chi2, covariance, (phi, theta, rho) = setup.frame, state.chi2, inverse(state.normal), state.p
     if problem.ndive:
-        f = linearised(setup, state, True)
+        f = linearised(setup.q, setup.cov, state.v, state.p, frame.t, True)
         chi2 = (setup.weights * plain_chi2(f, setup.cov)).sum(-1)
     if problem.sandwich:
         covariance = congruent(rows(covariance), state.squares)
-    momenta = torch.stack([state.p[0] + frame.phi[..., None], state.p[1], state.p[2]], dim=-1)
-    keep = good & torch.isfinite(momenta).all(-1)
-    return Solution(
-        torch.stack(point_out(frame, state.v), dim=-1),
-        square(congruent(laboratory(frame), covariance)),
-        chi2,
-        torch.where(keep.unsqueeze(-1), momenta, 0.0),
-        state.status,
-    )
+    momenta = torch.stack([phi + frame.phi[..., None], theta, rho], dim=-1)
+    momenta = torch.where((good & torch.isfinite(momenta).all(-1)).unsqueeze(-1), momenta, 0.0)
+    vertex, matrix = torch.stack(point_out(frame, state.v), dim=-1), square(congruent(laboratory(frame), covariance))
+    return Solution(vertex, matrix, chi2, momenta, state.status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .algebra import Number, Rows, Vector, dot, mix
+from .algebra import Number, Rows, Vector, mix
 from .algebra import Symmetric as Symmetric
 
 
@@ -139,7 +139,8 @@ def turning(f: Linear, l1: Number, l2: Number) -> tuple[Number, Number]:
 
 def moved(f: Linear, q: tuple[Number, ...], step: Vector, p: Vector, approximate: bool) -> Vector:
     """The momentum after the vertex moved by `step` (in the basis b)."""
-    best = follow(f, f.y[0] - dot(f.d1, step), f.y[1] - dot(f.d2, step))
+    (d11, d12, _), (d21, d22, _) = f.d1, f.d2
+    best = follow(f, f.y[0] - (d11 * step[0] + d12 * step[1]), f.y[1] - (d21 * step[0] + d22 * step[1] + step[2]))
     theta, rho = q[3] - best[1], q[4] - best[2]
     turn = f.e[2] + f.rho * (f.c * step[0] + f.s * step[1]) - best[0] + f.Q * (rho - f.rho)
     return p[0] + (turn if approximate else turn / f.k), theta, rho
