@@ -34,7 +34,9 @@ Then the same code on an AMD EPYC of the fifth generation (AVX-512), where a ste
       nothing set to zero that is written anyhow           x 1.2    -> 2.1    4.0
       products with the adjugate before its determinant    x 1.05   -> no change (kept: it is not longer)
     gradient of the weights as a plain loop                x 1.0    -> 0.23 to 0.14 ms of a step
-    two threads: a team that sleeps, instead of new ones   1.7 to 1.9 times one, by the clock -> see below
+    two threads: a team that sleeps, memory taken once,
+    jets shared out in pieces of at most 256               1.8 times one -> 1.9 for the calls, from 1.6 to 2.0 by the moment;
+                                                           a step has 0.3 ms of torch and Python besides, on one thread
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
 
@@ -52,7 +54,9 @@ from collections.abc import Callable
 import torch
 from engine_kernels import backends
 from engine_kernels.extrapolate.api import extrapolate
+from engine_kernels.vertex_fit import native
 from engine_kernels.vertex_fit.api import vertex_fit
+from engine_kernels.vertex_fit.problem import Problem
 from engine_kernels.vertex_fit.toys import make_toys
 from torch import Tensor
 
@@ -228,15 +232,42 @@ def extrapolation(jets: int, repeat: int) -> None:
 
 
 def two_cores(jets: int, repeat: int) -> None:
-    """The speed-up of two threads; by processor time: what the threads cost beyond the work of one."""
+    """The speed-up of two threads: of the kernels' calls, and of a whole step, where torch and Python work alone."""
     for dtype in (torch.float64, torch.float32):
         data = inputs(2 * jets, dtype)
-        one, _, cost_of_one = timed(both_ways(*data), repeat)
-        two, _, cost_of_two = timed(both_ways(*data, threads=2), repeat)
+        calls = speed_up([kernel_calls(*data, threads) for threads in (1, 2)], repeat)
+        steps = speed_up([both_ways(*data, threads=threads) for threads in (1, 2)], repeat)
         print(
-            f"two threads, {dtype}: {one / two:.2f} times one by the clock (claim 1.9), "
-            f"{2 * cost_of_one / cost_of_two:.2f} if both cores were free"
+            f"two threads, {dtype}: {calls:.2f} times one by the clock "
+            f"(claim 1.9: {'met' if calls >= 1.9 else 'NOT met'}), a step through torch {steps:.2f}"
         )
+
+
+def speed_up(works: list[Callable[[], object]], repeat: int) -> float:
+    """How many times faster the second is by the clock (medians); they take turns on the same machine."""
+    times: list[list[float]] = [[], []]
+    for _ in range(repeat):
+        for work, found in zip(works, times, strict=True):
+            work()
+            for _ in range(8):
+                start = time.perf_counter()
+                work()
+                found.append(time.perf_counter() - start)
+    one, two = map(statistics.median, times)
+    return one / two
+
+
+def kernel_calls(tracks: Tensor, variances: Tensor, weights: Tensor, threads: int) -> Callable[[], object]:
+    """What a step asks of the compiled kernels: the fit with its response, and the gradient of the weights."""
+    optional = (None,) * 5
+    problem = Problem(tracks, variances, weights.detach().unsqueeze(1), *optional, False, True, 1e-8, 20, threads)
+    cotangent = torch.ones(len(tracks), 1, 3, dtype=tracks.dtype)
+
+    def calls() -> object:
+        _, response = native.forward_and_response(problem)
+        return native.weights_backward(cotangent, None, response, None, threads)
+
+    return calls
 
 
 if __name__ == "__main__":

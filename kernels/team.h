@@ -75,7 +75,7 @@ private:
 
 // work(part, first, last) for shares of `items`, each taken by whoever is free: who is disturbed does less. Shares are multiples of 16.
 template <class F> void share_out(int64_t items, int64_t parts, F work) {
-    const int64_t share = parts < 2 ? items : std::max<int64_t>(64, std::min<int64_t>(1024, items / (parts * 8) / 16 * 16));
+    const int64_t share = parts < 2 ? items : std::max<int64_t>(64, std::min<int64_t>(256, items / (parts * 32) / 16 * 16));
     std::atomic<int64_t> next{0};
     Team::here().run(parts, [&](int64_t part) {
         for (int64_t first; (first = next.fetch_add(share)) < items;) work(part, first, std::min(items, first + share));
