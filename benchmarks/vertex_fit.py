@@ -35,8 +35,8 @@ Then the same code on an AMD EPYC of the fifth generation (AVX-512), where a ste
       products with the adjugate before its determinant    x 1.05   -> no change (kept: it is not longer)
     gradient of the weights as a plain loop                x 1.0    -> 0.23 to 0.14 ms of a step
     two threads: a team that sleeps, memory taken once,
-    jets shared out in pieces of at most 256               1.8 times one -> 1.9 for the calls, from 1.6 to 2.0 by the moment;
-                                                           a step has 0.3 ms of torch and Python besides, on one thread
+    jets shared out in pieces of at most 256               1.8 times one -> 1.9 for the calls (1.6 to 2.0 by the
+                                                           moment); a step has 0.3 ms of serial torch besides
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
 
