@@ -144,7 +144,8 @@ def fit_case(jets: int, dtype: torch.dtype) -> Case:
     def step() -> object:
         return torch.autograd.grad(vertex_fit(tracks, variances, weights).vertex, weights, cotangent)
 
-    moved = jets * dtype.itemsize * (2 * TRACKS * (5 + 5 + 1 + 3) + TRACKS + 2 * 14)
+    read, written = TRACKS * (5 + 5 + 1), TRACKS * (3 + 4) + 14  # momenta, response; vertex, covariance, chi2, status
+    moved = jets * dtype.itemsize * (read + written + TRACKS * (4 + 1) + 3)  # the gradient reads response and cotangent
     name = f"vertex fit, both ways, {jets} jets, {str(dtype).removeprefix('torch.')}"
     return name, jets, step, moved, jets * FLOP_PER_FIT, dtype
 
