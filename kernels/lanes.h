@@ -151,6 +151,16 @@ template <class M> ENGINE_INLINE bool any(const M& mask) {
 template <class T> ENGINE_INLINE void put(T& lanes, int lane, scalar_t<T> value) { reinterpret_cast<scalar_t<T>*>(&lanes)[lane] = value; }
 template <class T> ENGINE_INLINE scalar_t<T> get(const T& lanes, int lane) { return reinterpret_cast<const scalar_t<T>*>(&lanes)[lane]; }
 
+// N numbers of each of the first `used` lanes, which begin at N * at[lane]; and back.
+template <int N, class T> ENGINE_INLINE void from_lanes(const void* source, const int64_t* at, int used, T (&out)[N]) {
+    for (int lane = 0; lane < used; ++lane)
+        for (int k = 0; k < N; ++k) put(out[k], lane, static_cast<const scalar_t<T>*>(source)[at[lane] * N + k]);
+}
+template <int N, class T> ENGINE_INLINE void to_lanes(const T (&values)[N], const int64_t* at, int used, void* target) {
+    for (int lane = 0; lane < used; ++lane)
+        for (int k = 0; k < N; ++k) static_cast<scalar_t<T>*>(target)[at[lane] * N + k] = get(values[k], lane);
+}
+
 // Cephes' sine and cosine (Moshier), for angles up to some thousand radians; on [-pi/4, pi/4] within a unit in the last place.
 template <class S, int Bytes, bool Fused>
 ENGINE_INLINE void sine_cosine(const Lanes<S, Bytes, Fused>& x, Lanes<S, Bytes, Fused>& s, Lanes<S, Bytes, Fused>& c) {
@@ -184,6 +194,16 @@ ENGINE_INLINE void sine_cosine(const Lanes<S, Bytes, Fused>& x, Lanes<S, Bytes, 
     const T swapped = select<T>(odd, c, s), other = select<T>(odd, s, c);
     s = select<T>(sine_minus, -swapped, swapped);
     c = select<T>(cosine_minus, -other, other);
+}
+
+// Angles beyond ten turns are not reduced exactly by this sine: they are brought near zero before, lane by lane.
+template <class T> ENGINE_INLINE T near_zero(T angle) {
+    using S = scalar_t<T>;
+    for (int lane = 0; any(absolute(angle) > constant<T>(64)) && lane < scalar_of<T>::lanes; ++lane) {
+        const S value = get(angle, lane);
+        if (value > S(64) || value < S(-64)) put(angle, lane, S(__builtin_remainder(value, S(6.283185307179586))));
+    }
+    return angle;
 }
 #endif
 

@@ -9,37 +9,20 @@
 
 namespace engine {
 
-const VertexFitKind vertex_fit_baseline[6] = {kind<float, 16, Diagonal, false>(), kind<float, 16, Full, false>(), kind<float, 16, Diagonal, true>(),
-                                              kind<double, 16, Diagonal, false>(), kind<double, 16, Full, false>(), kind<double, 16, Diagonal, true>()};
+const VertexFitKind vertex_fit_baseline[6] = ENGINE_VERTEX_FIT_KINDS(16);
 
 namespace {
 
 std::atomic<int> level{running_level()};
 
 const VertexFitKind& kind_of(const EngineVertexInputs& in, int double_precision) {
-    const int kind = (double_precision ? 3 : 0) + (in.ndive ? 2 : in.full_covariance ? 1 : 0), highest = level;
 #if ENGINE_HAS_CLONES
-    if (highest == 2 && !in.ndive) return vertex_fit_v4[kind];
-    if (highest >= 1) return vertex_fit_v3[kind];
-#endif
-    return (void)highest, vertex_fit_baseline[kind];
-}
-
-// While it lives, results too small for a normal number are zero. In float32 the products of small variances are, and every one of them
-// would cost a hundred cycles.
-struct FlushToZero {
-#ifdef __SSE__
-    unsigned before = __builtin_ia32_stmxcsr();
-    explicit FlushToZero(bool wanted) {
-        if (wanted) __builtin_ia32_ldmxcsr(before | 0x8000);
-    }
-    ~FlushToZero() { __builtin_ia32_ldmxcsr(before); }
-    FlushToZero(const FlushToZero&) = delete;
-    FlushToZero& operator=(const FlushToZero&) = delete;
+    const VertexFitKind* const levels[] = {vertex_fit_baseline, vertex_fit_v3, vertex_fit_v4};
 #else
-    explicit FlushToZero(bool) {}
+    const VertexFitKind* const levels[] = {vertex_fit_baseline};
 #endif
-};
+    return levels[level][(double_precision ? 3 : 0) + (in.ndive ? 2 : in.full_covariance ? 1 : 0)];
+}
 
 int64_t parts_of(const EngineVertexInputs& in, intptr_t threads) { return std::max<int64_t>(1, std::min<int64_t>(threads, in.jets / 128)); }
 

@@ -4,8 +4,5 @@
 #if ENGINE_HAS_CLONES
 #include "tile.h"
 
-namespace engine {
-const VertexFitKind vertex_fit_v3[6] = {kind<float, 32, Diagonal, false>(), kind<float, 32, Full, false>(), kind<float, 32, Diagonal, true>(),
-                                       kind<double, 32, Diagonal, false>(), kind<double, 32, Full, false>(), kind<double, 32, Diagonal, true>()};
-}
+const engine::VertexFitKind engine::vertex_fit_v3[6] = ENGINE_VERTEX_FIT_KINDS(32);
 #endif

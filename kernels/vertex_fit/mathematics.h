@@ -68,8 +68,7 @@ template <class T> using Diagonal = Covariance<T, Zero>;
 template <class T> using Full = Covariance<T, T>;
 
 // A track linearised at (v, p): G2 = rho Q^2/k, g = R + G2, a = 1 + rho G2; K12 = 0. The row of D for h1 has no z, that for h2 has 1 there.
-// C2 = N^T V N, W = C2^-1,
-// X = -N^T V E with E the last three columns of 1.
+// C2 = N^T V N, W = C2^-1, X = -N^T V E with E the last three columns of 1.
 template <class T, class Off> struct Linear {
     T s, c, t, u, rho, Q, R, k, ik, G2, g, a;
     T e1, e2, e3, e4, e5, y1, y2, d11, d12, d21, d22, k11, k13, k21, k22, k23, c11, c12, c22, scale, w11, w12, w22, x11, x13, x21, x22, x23;
@@ -95,8 +94,8 @@ template <class T, class Off> struct Linear {
     }
     ENGINE_INLINE T l1() const { return T(c22 * y1 - c12 * y2) * scale; }
     ENGINE_INLINE T l2() const { return T(c11 * y2 - c12 * y1) * scale; }
-    // D^T l.
-    ENGINE_INLINE Vector<T> force(const T& l1, const T& l2) const { return {d11 * l1 + d21 * l2, d12 * l1 + d22 * l2, l2}; }
+    // D^T (a, b).
+    ENGINE_INLINE Vector<T> force(const T& a, const T& b) const { return {d11 * a + d21 * b, d12 * a + d22 * b, b}; }
     // The rows of X, and X^T (k1, k2), for n = dphi0 + Q drho instead of dphi0.
     ENGINE_INLINE Vector<T> row1() const { return {x11 + Q * x13, x12, x13}; }
     ENGINE_INLINE Vector<T> row2() const { return {x21 + Q * x23, x22, x23}; }

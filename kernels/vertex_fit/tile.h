@@ -17,7 +17,7 @@ template <class T, class C> struct Tile {
         T w;
         Momentum<T> p;
     };
-    struct Rest {
+    struct Rest {  // what the passes over the tracks seldom need
         T phi, theta, valid;  // as measured
         Momentum<T> cotangent;
     };
@@ -104,26 +104,24 @@ template <class T, class C> struct Tile {
         read<3>(cotangents, first_weight, [&](int i, const T* p) ENGINE_INLINED { rest[i].cotangent = keep<T>(valid(i), Momentum<T>{p[0], p[1], p[2]}); });
     }
 
+    // What a list holds for each problem, zero where it is not finite; null: zero.
+    template <int N> ENGINE_INLINE void numbers(const void* source, T (&out)[N]) const { from_lanes(source, problem, source ? used : 0, out); }
     ENGINE_INLINE T number(const void* source) const {
-        T out{};
-        for (int lane = 0; source && lane < used; ++lane) put(out, lane, static_cast<const S*>(source)[problem[lane]]);
-        return select<T>(finite(out), out, T{});
+        T a[1] = {};
+        numbers(source, a);
+        return select<T>(finite(a[0]), a[0], T{});
     }
     ENGINE_INLINE Vector<T> point(const void* source) const {
-        Vector<T> v{};
-        for (int lane = 0; source && lane < used; ++lane) {
-            const S* p = static_cast<const S*>(source) + problem[lane] * 3;
-            put(v.x, lane, p[0]), put(v.y, lane, p[1]), put(v.z, lane, p[2]);
-        }
+        T a[3] = {};
+        numbers(source, a);
+        const Vector<T> v{a[0], a[1], a[2]};
         return keep<T>(finite(v), v);
     }
     ENGINE_INLINE Symmetric<T> matrix(const void* source) const {
-        Symmetric<T> m{};
-        for (int lane = 0; lane < used; ++lane) {
-            const S *a = static_cast<const S*>(source) + problem[lane] * 9, half = S(0.5);
-            put(m.a11, lane, a[0]), put(m.a22, lane, a[4]), put(m.a33, lane, a[8]);
-            put(m.a12, lane, (a[1] + a[3]) * half), put(m.a13, lane, (a[2] + a[6]) * half), put(m.a23, lane, (a[5] + a[7]) * half);
-        }
+        T a[9] = {};
+        numbers(source, a);
+        const T half = constant<T>(0.5);
+        const Symmetric<T> m{a[0], (a[1] + a[3]) * half, (a[2] + a[6]) * half, a[4], (a[5] + a[7]) * half, a[8]};
         return keep<T>(finite(m), m);
     }
     ENGINE_INLINE mask_t<T> solved(const int32_t* status) const {
@@ -131,24 +129,15 @@ template <class T, class C> struct Tile {
         for (int lane = 0; lane < used; ++lane) put(out, lane, status[problem[lane]] < singular);
         return out > T{};
     }
-    ENGINE_INLINE void store(const T& value, void* target) const {
-        for (int lane = 0; lane < used; ++lane) static_cast<S*>(target)[problem[lane]] = get(value, lane);
-    }
     ENGINE_INLINE void store_status(const T& value, int32_t* target) const {
         for (int lane = 0; lane < used; ++lane) target[problem[lane]] = static_cast<int32_t>(get(value, lane));
     }
-    ENGINE_INLINE void store(const Vector<T>& v, void* target) const {
-        for (int lane = 0; target && lane < used; ++lane) {
-            S* p = static_cast<S*>(target) + problem[lane] * 3;
-            p[0] = get(v.x, lane), p[1] = get(v.y, lane), p[2] = get(v.z, lane);
-        }
-    }
+    // Nothing happens where the target is null.
+    template <int N> ENGINE_INLINE void store_numbers(const T (&values)[N], void* target) const { to_lanes(values, problem, target ? used : 0, target); }
+    ENGINE_INLINE void store(const T& value, void* target) const { store_numbers<1>({value}, target); }
+    ENGINE_INLINE void store(const Vector<T>& v, void* target) const { store_numbers<3>({v.x, v.y, v.z}, target); }
     ENGINE_INLINE void store(const Symmetric<T>& m, void* target) const {
-        for (int lane = 0; target && lane < used; ++lane) {
-            S* a = static_cast<S*>(target) + problem[lane] * 9;
-            a[0] = get(m.a11, lane), a[4] = get(m.a22, lane), a[8] = get(m.a33, lane);
-            a[1] = a[3] = get(m.a12, lane), a[2] = a[6] = get(m.a13, lane), a[5] = a[7] = get(m.a23, lane);
-        }
+        store_numbers<9>({m.a11, m.a12, m.a13, m.a12, m.a22, m.a23, m.a13, m.a23, m.a33}, target);
     }
     // `Each` numbers of every track from row(i, numbers), laid out as the weights; added to what lies there, laid out as the tracks.
     template <int Each, class F> ENGINE_INLINE void write(void* target, F row) { to_rows<false, Each>(target, first_weight, row); }
@@ -221,7 +210,7 @@ private:
         heaviest = constant<T>(-1);
         for (int i = 0; i < longest; ++i) {
             T sine, cosine;
-            reduce(rest[i].phi), reduce(rest[i].theta);
+            rest[i].phi = near_zero(rest[i].phi), rest[i].theta = near_zero(rest[i].theta);
             sine_cosine(rest[i].theta, sine, cosine);
             slots[i].q.t = cosine / sine;
             keep_where(i, absolute(sine) > constant<T>(1e-5));
@@ -247,14 +236,6 @@ private:
         for (T* value : {&slot.q.d0, &slot.q.z0, &slot.q.rho, &slot.q.t, &slot.w, &rest[i].phi, &rest[i].valid}) *value = select<T>(good, *value, zero);
         for (int k = 0; k < C::size; ++k) slot.cov[k] = select<T>(good, slot.cov[k], constant<T>(k < 5));
         rest[i].theta = select<T>(good, rest[i].theta, constant<T>(1.5));
-    }
-    // Angles beyond ten turns are not reduced exactly by the fast sine: they are brought near zero first, lane by lane.
-    ENGINE_INLINE void reduce(T& angle) {
-        if (!any(absolute(angle) > constant<T>(64))) return;
-        for (int lane = 0; lane < lanes; ++lane) {
-            const S value = get(angle, lane);
-            if (value > S(64) || value < S(-64)) put(angle, lane, S(__builtin_remainder(value, S(6.283185307179586))));
-        }
     }
 };
 
@@ -286,7 +267,10 @@ template <class S, int Bytes, template <class> class C, bool Ndive> constexpr Ve
     using T = Lanes<S, Bytes, true>;
     return {&forward_tiles<T, C<T>, Ndive>, &backward_tiles<T, C<T>, Ndive>, Tile<T, C<T>>::bytes, Tile<T, C<T>>::lanes};
 }
-// float: variances, matrices, as published; then double.
+// Of a level: float with variances, with matrices, as published; then double.
+#define ENGINE_VERTEX_FIT_KINDS(bytes)                                                                          \
+    {kind<float, bytes, Diagonal, false>(),  kind<float, bytes, Full, false>(),  kind<float, bytes, Diagonal, true>(), \
+     kind<double, bytes, Diagonal, false>(), kind<double, bytes, Full, false>(), kind<double, bytes, Diagonal, true>()}
 extern const VertexFitKind vertex_fit_baseline[6], vertex_fit_v3[6], vertex_fit_v4[6];
 
 }  // namespace engine
