@@ -84,10 +84,10 @@ def backward(
     return Gradients(*(t if t is None else t.nan_to_num_(0.0, 0.0, 0.0) for t in _tensors((*made[:3], *prior), asked)))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # such a gradient becomes zero
 def _of_prior(given: Given, vertex: Any, lam: Any, direct: Any, ct_chi2: Any) -> tuple[Any, Any]:
     """Gradients of the prior's position and information, from those of `numba_gradient.backward`."""
-    apart = given.position - vertex
-    pull = lam + ct_chi2 * apart
+    apart, pull = given.position - vertex, lam + ct_chi2 * (given.position - vertex)
     outer = pull[:, :, None] * apart[:, None, :]
     position = (given.information[:, _SQUARE] @ (pull + ct_chi2 * apart)[:, :, None])[:, :, 0]
     return position, direct[:, _SQUARE] + 0.5 * (outer + outer.transpose(0, 2, 1))

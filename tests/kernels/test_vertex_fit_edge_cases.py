@@ -224,3 +224,13 @@ def test_wrong_arguments_are_named() -> None:
         vertex_fit(tracks[0], torch.ones(3, 5), weights[0], offsets=torch.tensor([0, 7, 3]))
     with pytest.raises(ValueError, match="one type, float32 or float64"):
         vertex_fit(tracks.double(), torch.ones(2, 3, 5), weights)
+
+
+def test_a_prior_near_the_largest_number_warns_of_nothing(compiled: str) -> None:
+    half = torch.full((1, 1, 5), 0.5, dtype=torch.float64)
+    information = torch.full((3, 3), 0.5, dtype=torch.float64)
+    information[0, 0] = 2.0**1023  # twice this is infinite
+    prior = Prior(half[0, 0, :3].clone().requires_grad_(), information.requires_grad_())
+    fit = vertex_fit(half, half, half[..., 0], torch.zeros(1, 1, dtype=torch.bool), prior=prior)
+    for gradient in torch.autograd.grad(fit.vertex.sum() + fit.chi2.sum(), prior):
+        assert torch.isfinite(gradient).all()
