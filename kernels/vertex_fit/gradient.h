@@ -73,10 +73,11 @@ template <class T> ENGINE_INLINE void differentiate_covariance(Cotangents<T>& ct
     ct.gamma_m = {-(p1.x + p1.x), -(p1.y + p2.x), -(p1.z + p3.x), -(p2.y + p2.y), -(p2.z + p3.y), -(p3.z + p3.z)};
 }
 
-// What a track adds to the exact problem.
+// What a track adds to the exact problem, and what its gradient needs.
 template <class T> struct Response {
-    T w, l1, l2, d, x, chi2, direct{};  // direct: of the covariance on the weight
-    Vector<T> force, x1, x2, ce, cm, cz, cp;  // c: the columns of -J
+    T c, s, Q, k13, k21, k22, k23, w11, w12, w22;  // of the linearised track
+    T w, l1, l2, d, x, chi2, direct{};             // direct: of the covariance on the weight
+    Vector<T> force, x1, x2, ce, cm, cz, cp;       // c: the columns of -J
     Symmetric<T> stiff;
     Form<T> h;
     T omega11{}, omega12{}, omega22{};
@@ -111,6 +112,7 @@ template <bool Approximate, bool Whole, class T, class Off>
 ENGINE_INLINE Response<T> respond(const Linear<T, Off>& f, const Covariance<T, Off>& v, const T& w, const Momentum<T>& ct_p, const Cotangents<T>& ct,
                                   Symmetric<T>& exact, Vector<T>& rhs) {
     Response<T> r;
+    r.c = f.c, r.s = f.s, r.Q = f.Q, r.k13 = f.k13, r.k21 = f.k21, r.k22 = f.k22, r.k23 = f.k23, r.w11 = f.w11, r.w12 = f.w12, r.w22 = f.w22;
     r.w = w, r.d = f.d21 * f.c + f.d22 * f.s, r.x = f.d22 * f.c - f.d21 * f.s;
     r.l1 = f.l1(), r.l2 = f.l2();
     r.x1 = f.row1(), r.x2 = f.row2();
@@ -146,8 +148,8 @@ ENGINE_INLINE Response<T> respond(const Linear<T, Off>& f, const Covariance<T, O
 // The gradients of a track: of its weight, and where `whole` also of its parameters and of the entries of its covariance.
 template <class T, class C> struct Gradient {
     T w, q[5], v[C::size];
-    template <class L> ENGINE_INLINE Gradient(const L& f, const Response<T>& r, const Vector<T>& lambda, const Cotangents<T>& ct, bool whole) {
-        const Vector<T> at = turned(f.c, f.s, lambda);
+    ENGINE_INLINE Gradient(const Response<T>& r, const Vector<T>& lambda, const Cotangents<T>& ct, bool whole) {
+        const Vector<T> at = turned(r.c, r.s, lambda);
         w = (dot(r.force, at) + ct.chi2 * r.chi2) + r.direct;
         for (int k = 0; !whole && k < 5; ++k) q[k] = T{};
         for (int k = 0; !whole && k < C::size; ++k) v[k] = T{};
@@ -155,11 +157,11 @@ template <class T, class C> struct Gradient {
         const Vector<T> j = (r.ce * at.x + r.cm * at.y) + r.cz * at.z, m = r.stiff * r.cp - j * r.w;
         const Vector<T> direct = r.h.e * at.x + r.h.m * at.y, c = (r.h.p * m + r.cp) + direct * r.w;
         const T s1 = dot(r.x1, c) - r.w * at.y, s2 = dot(r.x2, c) + r.w * T((at.z + r.d * at.x) + r.x * at.y);
-        const T a1 = -(f.w11 * s1 + f.w12 * s2), a2 = -(f.w12 * s1 + f.w22 * s2), wg = r.w * ct.chi2, half = constant<T>(-0.5), one = constant<T>(1);
-        T u[5] = {-a1, -a2, (c.x + f.k11 * a1) + f.k21 * a2, c.y + f.k22 * a2, ((c.z + f.Q * c.x) + f.k13 * a1) + f.k23 * a2};
-        const T l[5] = {r.l1, r.l2, -(f.k11 * r.l1 + f.k21 * r.l2), -(f.k22 * r.l2), -(f.k13 * r.l1 + f.k23 * r.l2)};
+        const T a1 = -(r.w11 * s1 + r.w12 * s2), a2 = -(r.w12 * s1 + r.w22 * s2), wg = r.w * ct.chi2, half = constant<T>(-0.5), one = constant<T>(1);
+        T u[5] = {-a1, -a2, (c.x + r.Q * a1) + r.k21 * a2, c.y + r.k22 * a2, ((c.z + r.Q * c.x) + r.k13 * a1) + r.k23 * a2};
+        const T l[5] = {r.l1, r.l2, -(r.Q * r.l1 + r.k21 * r.l2), -(r.k22 * r.l2), -(r.k13 * r.l1 + r.k23 * r.l2)};
         for (int i = 0; i < 5; ++i) u[i] = u[i] + wg * l[i], q[i] = u[i] + wg * l[i];
-        const T n1[5] = {one, T{}, -f.k11, T{}, -f.k13}, n2[5] = {T{}, one, -f.k21, -f.k22, -f.k23};
+        const T n1[5] = {one, T{}, -r.Q, T{}, -r.k13}, n2[5] = {T{}, one, -r.k21, -r.k22, -r.k23};
         for (int k = 0; k < C::size; ++k) {
             const int i = C::full ? C::upper(k) / 5 : k, j = C::full ? C::upper(k) % 5 : k;
             v[k] = half * T(u[i] * l[j] + u[j] * l[i]);

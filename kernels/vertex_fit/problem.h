@@ -1,7 +1,7 @@
 // A problem's fit and gradients, whatever holds it: a lane of a tile on the processor (tile.h), a thread of a CUDA device (cuda.cu). Beyond what
 // fit.h asks of `Tracks` it has: valid(i) and measured(i) of the tracks; point, matrix and number read what a list holds for this problem (zero
-// where it is not finite), store writes there; write and add take rows of numbers of every track; pulls and, where `keeps`, gradients wait
-// there between two passes.
+// where it is not finite), store writes there; write and add take rows of numbers of every track; pulls and, where `keeps`, responses
+// and gradients wait there between two passes; elsewhere they are computed again.
 #pragma once
 
 #include "cpu.h"
@@ -56,7 +56,7 @@ template <bool Ndive, class T, class P> ENGINE_INLINE void forward(P& problem, c
     });
 }
 
-// The gradients of `out` that are asked for. Every track is answered for twice: the adjoint state needs all of them first.
+// The gradients of `out` that are asked for. The adjoint state needs the responses of all tracks first.
 template <bool Ndive, class T, class C, class P>
 ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const EngineVertexOutputs& solution, const EngineVertexCotangents& given,
                             const EngineVertexGradients& out) {
@@ -83,22 +83,30 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
     auto answer = [&](int i, const auto& f, Symmetric<T>& sum, Vector<T>& side) ENGINE_INLINED {
         return respond<Ndive, true>(f, problem.covariance(i), problem.weight(i), problem.momentum_cotangent(i), ct, sum, side);
     };
-    each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED { answer(i, f, exact, rhs); });
+    each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED {
+        const Response<T> r = answer(i, f, exact, rhs);
+        if constexpr (P::keeps) problem.keep_response(i, r);
+    });
     const Vector<T> lambda = Factors<T>(exact).solve(rhs);
     mask_t<T> sound = problem.solved(solution.status) & finite(lambda) & finite(ct.gamma_m) & finite(ct.gamma_s);
-    auto gradient = [&](int i, const auto& f) ENGINE_INLINED {
-        Symmetric<T> sum{};
-        Vector<T> side{};
-        return Gradient<T, C>(f, answer(i, f, sum, side), lambda, ct, whole);
+    auto gradient = [&](int i) ENGINE_INLINED {
+        if constexpr (P::keeps) {
+            return Gradient<T, C>(problem.response(i), lambda, ct, whole);
+        } else {
+            Symmetric<T> sum{};
+            Vector<T> side{};
+            const auto f = linearise<false>(Aim<T>(problem.q(i), v, momentum(i)), problem.q(i), problem.covariance(i), v, momentum(i), problem.frame.t);
+            return Gradient<T, C>(answer(i, f, sum, side), lambda, ct, whole);
+        }
     };
-    each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED {
-        const Gradient<T, C> g = gradient(i, f);
+    for (int i = 0; i < problem.longest; ++i) {
+        const Gradient<T, C> g = gradient(i);
         sound = sound & (g.all_finite() | (problem.valid(i) == none));  // one track that is not finite silences the whole problem
         if constexpr (P::keeps) problem.keep_gradient(i, g);
-    });
+    }
     auto found = [&](int i) ENGINE_INLINED {
         if constexpr (P::keeps) return problem.gradient(i);
-        else return gradient(i, linearise<false>(Aim<T>(problem.q(i), v, momentum(i)), problem.q(i), problem.covariance(i), v, momentum(i), problem.frame.t));
+        else return gradient(i);
     };
     problem.template write<1>(out.weights, [&](int i, T* row) ENGINE_INLINED { row[0] = select<T>(sound & problem.valid(i), found(i).w, T{}); });
     problem.template add<5>(out.tracks, [&](int i, T* row) ENGINE_INLINED {

@@ -27,11 +27,11 @@ template <class T, class C> struct Tile {
         Gradient<T, C> gradient;
         Waiting() = delete;
     };
-    // Bytes a track (and `lanes` more tracks, for rows shorter than a block): slots, the rest, what waits, columns and spare rows.
-    static constexpr int64_t bytes = sizeof(Slot) + sizeof(Rest) + sizeof(Waiting) + 2 * 25 * sizeof(T);
+    // Bytes a track (and `lanes` more tracks, for rows shorter than a block): slots, the rest, what waits, columns, spare rows and responses.
+    static constexpr int64_t bytes = sizeof(Slot) + sizeof(Rest) + sizeof(Waiting) + 2 * 25 * sizeof(T) + sizeof(Response<T>);
 
     const EngineVertexInputs& in;
-    const void *momenta, *response;  // where they will be written, to be fetched ahead
+    const void *to_momenta, *to_response;  // where they will be written, to be fetched ahead
     int used = 0, longest = 0, shortest = 0, pass = 0, count[lanes];
     int64_t problem[lanes], first_track[lanes], first_weight[lanes], total;
     int64_t ahead, stride;  // the tracks of the next tile: the first, and how many are fetched with each of this one
@@ -40,19 +40,21 @@ template <class T, class C> struct Tile {
     Waiting* waiting;
     T* columns;
     S* spare;
+    Response<T>* responses;
     Frame<T> frame;
     Prior<T> prior;
     T heaviest;
 
     // memory: (most + lanes) * bytes, aligned to a pack; most: the longest list of tracks.
-    ENGINE_INLINE Tile(const EngineVertexInputs& inputs, void* memory, int64_t most, const void* to_momenta = nullptr, const void* to_response = nullptr)
-        : in(inputs), momenta(to_momenta), response(to_response), total(in.offsets ? in.offsets[in.jets] : in.jets * in.padded) {
+    ENGINE_INLINE Tile(const EngineVertexInputs& inputs, void* memory, int64_t most, const void* momenta = nullptr, const void* response = nullptr)
+        : in(inputs), to_momenta(momenta), to_response(response), total(in.offsets ? in.offsets[in.jets] : in.jets * in.padded) {
         const int64_t room = most + lanes;
         slots = static_cast<Slot*>(memory);
         rest = reinterpret_cast<Rest*>(slots + room);
         waiting = reinterpret_cast<Waiting*>(rest + room);
         columns = reinterpret_cast<T*>(waiting + room);
         spare = reinterpret_cast<S*>(columns + room * 25);
+        responses = reinterpret_cast<Response<T>*>(columns + room * 50);
     }
 
     ENGINE_INLINE const Helix<T>& q(int i) const { return slots[i].q; }
@@ -67,6 +69,8 @@ template <class T, class C> struct Tile {
     template <bool> ENGINE_INLINE const Motion<T>& motion(int i, const Vector<T>&, const Momentum<T>&) const { return waiting[i].motion; }
     ENGINE_INLINE void keep_pull(int i, const Pull<T>& p) { waiting[i].pull = p; }
     ENGINE_INLINE const Pull<T>& pull(int i) const { return waiting[i].pull; }
+    ENGINE_INLINE void keep_response(int i, const Response<T>& r) { responses[i] = r; }
+    ENGINE_INLINE const Response<T>& response(int i) const { return responses[i]; }
     ENGINE_INLINE void keep_gradient(int i, const Gradient<T, C>& g) { waiting[i].gradient = g; }
     ENGINE_INLINE const Gradient<T, C>& gradient(int i) const { return waiting[i].gradient; }
 
@@ -166,8 +170,8 @@ private:
     // passes: the processor waits for nothing then, while all of it at once would fill its ten line buffers.
     ENGINE_INLINE void fetch_ahead(int i) {
         pass += i == 0;
-        if (pass == 1) fetch(in.tracks, i, 5, ahead), fetch(in.weights, i, 1, ahead), fetch(momenta, i, 3, first_track[0]);
-        if (pass == 2) fetch(in.covariance, i, C::width, ahead), fetch(response, i, 4, first_track[0]);
+        if (pass == 1) fetch(in.tracks, i, 5, ahead), fetch(in.weights, i, 1, ahead), fetch(to_momenta, i, 3, first_track[0]);
+        if (pass == 2) fetch(in.covariance, i, C::width, ahead), fetch(to_response, i, 4, first_track[0]);
     }
     ENGINE_INLINE void fetch(const void* source, int i, int each, int64_t from) const {
         if (!source) return;
