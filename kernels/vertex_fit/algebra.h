@@ -5,9 +5,10 @@
 
 namespace engine {
 
+// Both have constructors, since compilers clear an aggregate as a whole before they set its members; of numbers that are replaced nothing stays.
 template <class T> struct Vector {
     T x, y, z;
-    Vector() = default;
+    ENGINE_INLINE Vector() : x{}, y{}, z{} {}
     ENGINE_INLINE Vector(const T& a, const T& b, const T& c) : x(a), y(b), z(c) {}
     template <class U> ENGINE_INLINE Vector(const Vector<U>& v) : x(v.x), y(v.y), z(v.z) {}
 };
@@ -25,6 +26,9 @@ template <class T> ENGINE_INLINE Vector<T> turned_back(const T& c, const T& s, c
 
 template <class T> struct Symmetric {
     T a11, a12, a13, a22, a23, a33;
+    ENGINE_INLINE Symmetric() : a11{}, a12{}, a13{}, a22{}, a23{}, a33{} {}
+    ENGINE_INLINE Symmetric(const T& b11, const T& b12, const T& b13, const T& b22, const T& b23, const T& b33)
+        : a11(b11), a12(b12), a13(b13), a22(b22), a23(b23), a33(b33) {}
     ENGINE_INLINE Vector<T> row1() const { return {a11, a12, a13}; }
     ENGINE_INLINE Vector<T> row2() const { return {a12, a22, a23}; }
     ENGINE_INLINE Vector<T> row3() const { return {a13, a23, a33}; }

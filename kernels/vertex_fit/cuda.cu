@@ -87,7 +87,7 @@ template <class T, class C, bool Approximate> struct Thread {
     __device__ void keep_motion(int, const Motion<T>&) {}
     template <bool> __device__ Motion<T> motion(int i, const Vector<T>& v, const Momentum<T>& p) {
         const auto f = linearise<Approximate>(Aim<T>(q(i), v, p), helix, cov, v, p, frame.t);
-        Vector<T> unused{};
+        Vector<T> unused;
         return engine::motion<Approximate>(f, f.l1(), f.l2(), p, false, unused);
     }
     __device__ void keep_pull(int i, const Pull<T>& p) {

@@ -16,8 +16,8 @@ struct Settings {
 
 template <class T> struct Prior {
     bool given = false;
-    Vector<T> position{};        // in the frame of the problem, not sheared
-    Symmetric<T> information{};  // in the basis b
+    Vector<T> position;        // in the frame of the problem, not sheared
+    Symmetric<T> information;  // in the basis b, zero where none is given
     // U^-1 (x0 - v): the basis b takes z - t x where x counts along b1.
     ENGINE_INLINE Vector<T> distance(const Vector<T>& v, const T& t) const {
         const Vector<T> d = position - v;
@@ -34,13 +34,13 @@ template <class T> struct Fit {
 
 // What a pass over the tracks adds up.
 template <class T> struct Sums {
-    Symmetric<T> m{}, spread{};
-    Vector<T> b{};
+    Symmetric<T> m, spread;
+    Vector<T> b;
     T chi2{}, straight{};
-    ENGINE_INLINE Sums(const Prior<T>& prior, const Vector<T>& v, const T& reference_t) {
+    ENGINE_INLINE Sums(const Prior<T>& prior, const Vector<T>& v, const T& reference_t) : m(prior.information), spread(prior.information) {
         if (!prior.given) return;
         const Vector<T> away = prior.distance(v, reference_t);
-        m = spread = prior.information, b = m * away, chi2 = dot(away, b);
+        b = m * away, chi2 = dot(away, b);
     }
 };
 
@@ -102,7 +102,8 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
     const mask_t<T> none = zero > one;
     mask_t<T> active = one > zero;
     Course<T> at{start, start, Vector<T>{}, none, none};
-    Fit<T> out{start, Symmetric<T>{}, zero, constant<T>(not_converged)};
+    Fit<T> out;
+    out.chi2 = zero, out.status = constant<T>(not_converged);
     T last = zero;
     for (; at.iteration < settings.max_iterations && any(active); ++at.iteration) {
         Sums<T> sums(tracks.prior, at.v, tracks.frame.t);

@@ -57,10 +57,10 @@ template <class T> ENGINE_INLINE Symmetric<T> stiffened(const Symmetric<T>& s, c
 
 // Cotangents of the whole problem, in the basis b; gamma_m and gamma_s: those of M and of the sum of w^2 D^T W D (covariance only).
 template <class T> struct Cotangents {
-    Vector<T> vertex{};
+    Vector<T> vertex;
     T chi2{};
     bool covariance = false;
-    Symmetric<T> gamma_m{}, gamma_s{};
+    Symmetric<T> gamma_m, gamma_s;
 };
 
 // From the cotangent of the covariance, in gamma_m, to those of the normal matrix and its spread: C = M^-1 B M^-1, or C = M^-1.
@@ -88,7 +88,7 @@ template <class T, class L> ENGINE_INLINE void covariance_part(Response<T>& r, c
     const T two = constant<T>(2), zero{}, one = constant<T>(1);
     const Symmetric<T> part = f.unscaled();
     r.direct = f.scale * T(inner(ct.gamma_m, part) + two * r.w * inner(ct.gamma_s, part));
-    Symmetric<T> sum{};
+    Symmetric<T> sum;
     add(sum, r.w, ct.gamma_m);
     add(sum, T(r.w * r.w), ct.gamma_s);
     const Symmetric<T> gamma = matrix_turned_back(f.c, T(-f.s), sum);

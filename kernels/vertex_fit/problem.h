@@ -16,7 +16,7 @@ template <class T> struct Pull { Vector<T> force; T chi2; };
 template <class T, class P> ENGINE_INLINE void respond_to_weights(P& problem, const Vector<T>& v, mask_t<T> sound, void* response) {
     const mask_t<T> none = T{} > T{};
     Symmetric<T> exact = problem.prior.information;
-    Vector<T> unused{};
+    Vector<T> unused;
     const Cotangents<T> none_of_these;
     auto momentum = [&](int i) ENGINE_INLINED { return problem.momentum(i); };
     each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED {
@@ -93,8 +93,8 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
         if constexpr (P::keeps) {
             return Gradient<T, C>(problem.response(i), lambda, ct, whole);
         } else {
-            Symmetric<T> sum{};
-            Vector<T> side{};
+            Symmetric<T> sum;
+            Vector<T> side;
             const auto f = linearise<false>(Aim<T>(problem.q(i), v, momentum(i)), problem.q(i), problem.covariance(i), v, momentum(i), problem.frame.t);
             return Gradient<T, C>(answer(i, f, sum, side), lambda, ct, whole);
         }
