@@ -73,12 +73,17 @@ private:
     const pid_t process_ = getpid();
 };
 
-// work(part, first, last) for shares of `items`, each taken by whoever is free: who is disturbed does less. Shares are multiples of 16.
+// work(part, first, last) for shares of `items`, each taken by whoever is free: who is disturbed does less. Shares are multiples of 16, and
+// become smaller in the end, so that all end together.
 template <class F> void share_out(int64_t items, int64_t parts, F work) {
-    const int64_t share = parts < 2 ? items : std::max<int64_t>(64, std::min<int64_t>(256, items / (parts * 32) / 16 * 16));
+    if (parts < 2) return work(0, 0, items);
     std::atomic<int64_t> next{0};
     Team::here().run(parts, [&](int64_t part) {
-        for (int64_t first; (first = next.fetch_add(share)) < items;) work(part, first, std::min(items, first + share));
+        const auto share = [&](int64_t first) { return std::max<int64_t>(64, std::min<int64_t>(256, (items - first) / (parts * 8) / 16 * 16)); };
+        for (int64_t first = next; first < items; first = next) {
+            const int64_t last = std::min(items, first + share(first));
+            if (next.compare_exchange_strong(first, last)) work(part, first, last);
+        }
     });
 }
 
