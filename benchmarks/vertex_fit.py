@@ -30,8 +30,8 @@ and as this script times a step, torch's part included: 0.80 to 0.83 and 1.49 to
 Then on an AMD EPYC of the fifth generation (AVX-512), where a step began at 2.3 and 4.3; its speed changes by a tenth
 from hour to hour, so ratios to that version, timed in turns, count:
 
-    written once for processor and CUDA                    x 1.0    -> 0.70   0.72   (lambdas were not inlined)
-      inlined by force                                     x 1.2    -> 0.85   0.78   (structures cleared by `rep stos`)
+    written once for processor and CUDA                    x 1.0    -> 0.71   0.75   (lambdas were not inlined)
+      inlined by force                                     x 1.2    -> 0.85   0.77   (structures cleared by `rep stos`)
       no aggregate that is cleared as a whole              x 1.2    -> 0.98   0.99
       products with the adjugate before its determinant    x 1.05   -> no change (kept: it is not longer)
     gradient of the weights as a plain loop                x 1.0    -> 0.23 to 0.14 ms of a step
