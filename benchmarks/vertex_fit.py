@@ -36,8 +36,8 @@ from hour to hour, so ratios to that version, timed in turns, count:
       products with the adjugate before its determinant    x 1.05   -> no change (kept: it is not longer)
     gradient of the weights as a plain loop                x 1.0    -> 0.23 to 0.14 ms of a step
     two threads: a team that sleeps, memory taken once,
-    jets shared out in pieces of 64 to 256                 x 1.1    -> 1.9 times one (before 1.8); where the host lends
-                                                           the second processor late, 1.6 and twice 1.1
+    jets shared out in pieces of 64 to 256                 x 1.1    -> 1.9 times one (before 1.8); 1.5 to 1.8 in some
+                                                           minutes, 1.1 in three of forty runs: not found why
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
 
