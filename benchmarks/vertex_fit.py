@@ -36,7 +36,7 @@ from hour to hour, so ratios to that version, timed in turns, count:
       products with the adjugate before its determinant    x 1.05   -> no change (kept: it is not longer)
     gradient of the weights as a plain loop                x 1.0    -> 0.23 to 0.14 ms of a step
     two threads: a team that sleeps, memory taken once,
-    jets shared out in pieces of 64 to 256                 x 1.1    -> a step 1.5 to 1.85 times one: the claim is NOT met.
+    jets shared out in pieces of 64 to 256                 x 1.1    -> a step 1.5 to 1.85 times one: claim NOT met.
                                                            The calls alone up to 1.94, 1.1 in some runs: not found why
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
