@@ -261,8 +261,8 @@ def speed_up(works: list[Callable[[], object]], repeat: int) -> float:
 def kernel_calls(tracks: Tensor, variances: Tensor, weights: Tensor, threads: int) -> Callable[[], object]:
     """What a step asks of the compiled kernels: the fit with its response, and the gradient of the weights."""
     optional = (None,) * 5
-    problem = Problem(tracks, variances, weights.detach().unsqueeze(1), *optional, False, True, 1e-8, 20, threads)
-    cotangent = torch.ones(len(tracks), 1, 3, dtype=tracks.dtype)
+    problem = Problem(tracks, variances, weights.detach(), *optional, False, True, 1e-8, 20, threads)
+    cotangent = torch.ones(len(tracks), 3, dtype=tracks.dtype)
 
     def calls() -> object:
         _, response = native.forward_and_response(problem)

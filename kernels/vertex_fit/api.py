@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from . import ops  # noqa: F401  (registers the operators)
-from .problem import Status
+from . import ops
+from .problem import Status, shape_of
 
 __all__ = ["Prior", "Status", "VertexFit", "vertex_fit"]
 
@@ -92,21 +92,19 @@ def vertex_fit(
     Raises:
         ValueError: shapes, types or settings do not fit; the sentence says which.
     """
-    ragged, single = offsets is not None, weights.dim() == tracks.dim() - 1
     _check(tracks, covariance, weights, mask, offsets, mode, max_iterations)
-    full_weights = (weights.unsqueeze(0) if ragged else weights.unsqueeze(1)) if single else weights
-    jets = offsets.shape[0] - 1 if offsets is not None else tracks.shape[0]
-    head = (jets, full_weights.shape[0] if ragged else full_weights.shape[1])
+    jets, vertices, *_ = shape_of(weights, offsets)
+    head = (jets,) if weights.dim() == tracks.dim() - 1 else (jets, vertices)
     position = information = None
     if prior is not None:
         position = _per_problem(prior.position, head, (3,), "the prior's position").to(tracks.dtype)
         information = _per_problem(prior.information, head, (3, 3), "the prior's information").to(tracks.dtype)
     start = None if seed is None else _per_problem(seed, head, (3,), "the seed").to(tracks.dtype)
     ndive = mode == "ndive"
-    out = torch.ops.engine_kernels.vertex_fit(
+    out = ops.vertex_fit(
         tracks,
         covariance,
-        full_weights,
+        weights,
         mask,
         offsets,
         position,
@@ -118,21 +116,18 @@ def vertex_fit(
         max_iterations or (10 if ndive else 20),
         threads,
     )
-    if not single:
-        return VertexFit(*out)
-    vertex, spread, chi2, momenta, status = out
-    return VertexFit(
-        vertex.squeeze(1), spread.squeeze(1), chi2.squeeze(1), momenta.squeeze(0 if ragged else 1), status.squeeze(1)
-    )
+    return VertexFit(*out)
 
 
-def _per_problem(value: Tensor, head: tuple[int, int], tail: tuple[int, ...], name: str) -> Tensor:
-    """`value` with the axes (B, K, ...)."""
+def _per_problem(value: Tensor, head: tuple[int, ...], tail: tuple[int, ...], name: str) -> Tensor:
+    """`value` with the axes (B[, K], ...) of `head`."""
     extra = value.dim() - len(tail)
     if extra not in (0, 1, 2) or tuple(value.shape[extra:]) != tail:
         raise ValueError(f"{name} must have the shape {list(tail)}, (B, ...) or (B, K, ...), not {list(value.shape)}")
-    if extra == 1:
+    if extra == 1 and len(head) == 2:
         value = value.unsqueeze(1)
+    if extra == 2 and len(head) == 1:
+        value = value.squeeze(1)
     return value.expand(*head, *tail)
 
 

@@ -7,7 +7,6 @@ nothing at the solution but carries the gradient of the implicit function.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -58,14 +57,16 @@ def _each(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
     return made.reshape(*arguments[0].shape[:3], *made.shape[1:])
 
 
-def differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+def differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tensor | None]) -> Sequence[Tensor]:
     """Vertex, covariance, chi2 and momenta at the solution, as functions of the leaves."""
     tracks, covariance, weights, position, inverse = leaves
-    live = replace(problem, tracks=tracks, covariance=covariance, weights=weights)  # type: ignore[arg-type]
-    padded, place = replace(live, prior_position=position, prior_information=inverse).padded()
+    live = problem._replace(tracks=tracks, covariance=covariance, weights=weights)  # type: ignore[arg-type]
+    live = live._replace(prior_position=position, prior_information=inverse)
+    padded, place = live.with_vertices().padded()
+    solution = problem.widened(solution)
     momenta = solution.momenta.double()
     if place is not None:
-        slots = momenta.new_zeros((problem.vertices, padded.tracks.shape[0] * padded.tracks.shape[1], 3))
+        slots = momenta.new_zeros((padded.vertices, padded.tracks.shape[0] * padded.tracks.shape[1], 3))
         momenta = slots.index_copy(1, place, momenta).unflatten(1, padded.tracks.shape[:2]).transpose(0, 1)
     padded, momenta = _with_a_masked_track(padded), pad(momenta, (0, 0, 0, 1))
     solved = solution.status < int(Status.SINGULAR)
@@ -94,7 +95,7 @@ def differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tensor
     f = linearised(parts, cov, v.unbind(-1), p.unbind(-1), torch.zeros_like(v[..., 0]), False)
     matrix, chi2 = _covariance_and_chi2(f, g, w_matrix, v - place0, known, padded.sandwich)
     p = p[..., :-1, :]
-    return v, matrix, chi2, p if place is None else p.transpose(0, 1).flatten(1, 2)[:, place]
+    return problem.narrowed([v, matrix, chi2, p if place is None else p.transpose(0, 1).flatten(1, 2)[:, place]])
 
 
 def _covariance_and_chi2(
@@ -115,4 +116,4 @@ def _with_a_masked_track(problem: Problem) -> Problem:
     real = torch.ones_like(problem.tracks[..., 0], dtype=torch.bool) if problem.mask is None else problem.mask
     covariance = pad(problem.covariance, (0, 0) * (problem.covariance.dim() - 2) + (0, 1))
     tracks, weights = pad(problem.tracks, (0, 0, 0, 1)), pad(problem.weights, (0, 1))
-    return replace(problem, tracks=tracks, covariance=covariance, weights=weights, mask=pad(real, (0, 1)))
+    return problem._replace(tracks=tracks, covariance=covariance, weights=weights, mask=pad(real, (0, 1)))

@@ -48,7 +48,7 @@ def _given(problem: Problem) -> Given:
     offsets = np.arange(jets + 1) * padded if problem.offsets is None else problem.offsets.numpy()
     weights, mask, total = problem.weights, problem.mask, problem.tracks.numel() // 5
     if mask is not None:
-        weights = torch.where(mask.unsqueeze(1) if problem.offsets is None else mask, weights, -1.0)
+        weights = torch.where(mask.unsqueeze(-2) if weights.dim() > mask.dim() else mask, weights, -1.0)
     position, information = prior_of(problem) or (None, None)
     numbers = _flat(problem.tracks, total, 5), _flat(problem.covariance, total, 25 if problem.full else 5)
     prior = _flat(position, jets * vertices, 3), _six(information, jets * vertices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -24,8 +24,8 @@ class Status(IntEnum):
 
 
 class Solution(NamedTuple):
-    """Vertex (B, K, 3), covariance (B, K, 3, 3), chi2 (B, K), momenta (B, K, n, 3) or (K, N, 3), status (B, K)
-    int32.
+    """Vertex (B[, K], 3), covariance (B[, K], 3, 3), chi2 (B[, K]), momenta (B[, K], n, 3) or ([K,] N, 3), status
+    (B[, K]) int32; the axis K is there if the weights have it.
     """
 
     vertex: Tensor
@@ -47,18 +47,18 @@ class Gradients(NamedTuple):
 
 def shape_of(weights: Tensor, offsets: Tensor | None) -> tuple[int, int, int, int, int]:
     """Jets, vertices, padded length, and the strides of weights and momenta (see cpu.h)."""
+    shape = weights.shape
     if offsets is None:
-        jets, vertices, padded = weights.shape
-        return jets, vertices, padded, vertices, padded
-    return offsets.shape[0] - 1, weights.shape[0], 0, 1, weights.shape[1]
+        vertices = shape[1] if len(shape) == 3 else 1
+        return shape[0], vertices, shape[-1], vertices, shape[-1]
+    return offsets.shape[0] - 1, shape[0] if len(shape) == 2 else 1, 0, 1, shape[-1]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Padded: tracks (B, n, 5), weights (B, K, n). Ragged: tracks (N, 5), weights (K, N), offsets (B + 1,) int64.
+class Problem(NamedTuple):
+    """Padded: tracks (B, n, 5), weights (B[, K], n). Ragged: tracks (N, 5), weights ([K,] N), offsets (B + 1,) int64.
 
-    Covariances are (..., 5) variances or (..., 5, 5); priors and seeds have the axes (B, K). All are contiguous and of
-    one precision.
+    Covariances are (..., 5) variances or (..., 5, 5); priors and seeds have the axes (B[, K]). All are contiguous and
+    of one precision.
     """
 
     tracks: Tensor
@@ -86,6 +86,11 @@ class Problem:
         return self.shape[1]
 
     @property
+    def single(self) -> bool:
+        """True where the weights have no axis K: one vertex a jet."""
+        return self.weights.dim() == self.tracks.dim() - 1
+
+    @property
     def full(self) -> bool:
         """True where the covariances are matrices."""
         return self.covariance.dim() == self.tracks.dim() + 1
@@ -95,10 +100,14 @@ class Problem:
         """Jets, vertices, padded length, and the strides of weights and momenta (see cpu.h)."""
         return shape_of(self.weights, self.offsets)
 
+    @property
+    def head(self) -> tuple[int, ...]:
+        """The axes (B[, K]) of the results."""
+        return self.shape[:1] if self.single else self.shape[:2]
+
     def empty_solution(self) -> Solution:
         """Uninitialised outputs."""
-        head = (self.jets, self.vertices)
-        new = self.tracks.new_empty
+        head, new = self.head, self.tracks.new_empty
         status = new(head, dtype=torch.int32)
         return Solution(new((*head, 3)), new((*head, 3, 3)), new(head), new((*self.weights.shape, 3)), status)
 
@@ -106,8 +115,34 @@ class Problem:
         """Uninitialised derivatives of x, y, z and chi2 with respect to each weight."""
         return self.tracks.new_empty((*self.weights.shape, 4))
 
+    def with_vertices(self) -> Problem:
+        """The same problem with the axis K."""
+        if not self.single:
+            return self
+        per_jet = (self.prior_position, self.prior_information, self.seed)
+        position, information, seed = (None if value is None else value.unsqueeze(1) for value in per_jet)
+        weights = self.weights.unsqueeze(self._axes[3])
+        return self._replace(weights=weights, prior_position=position, prior_information=information, seed=seed)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        """Where the axis K is in each result."""
+        return (1, 1, 1, 1 if self.offsets is None else 0, 1)
+
+    def widened(self, solution: Solution) -> Solution:
+        """A solution of this problem with the axis K."""
+        pairs = zip(solution, self._axes, strict=True)
+        return Solution(*(value.unsqueeze(axis) for value, axis in pairs)) if self.single else solution
+
+    def narrowed(self, results: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Results with the axis K as this problem has them."""
+        pairs = zip(results, self._axes, strict=False)
+        return [value.squeeze(axis) for value, axis in pairs] if self.single else results
+
     def padded(self) -> tuple[Problem, Tensor | None]:
-        """The same problem with padded tracks and a mask, and the flat positions of the tracks where it was ragged."""
+        """The same problem, which has the axis K, with padded tracks and a mask, and the flat positions of the tracks
+        where it was ragged.
+        """
         if self.offsets is None:
             return self, None
         counts = self.offsets[1:] - self.offsets[:-1]
@@ -122,19 +157,6 @@ class Problem:
 
         real = torch.ones(total, dtype=torch.bool, device=counts.device) if self.mask is None else self.mask
         weights = spread(self.weights.mT.contiguous()).mT.contiguous()
-        problem = Problem(
-            spread(self.tracks),
-            spread(self.covariance),
-            weights,
-            spread(real),
-            None,
-            self.prior_position,
-            self.prior_information,
-            self.seed,
-            self.ndive,
-            self.sandwich,
-            self.tolerance,
-            self.max_iterations,
-            self.threads,
-        )
-        return problem, position
+        tracks, covariance = spread(self.tracks), spread(self.covariance)
+        whole = self._replace(tracks=tracks, covariance=covariance, weights=weights, mask=spread(real), offsets=None)
+        return whole, position

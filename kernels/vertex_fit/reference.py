@@ -5,7 +5,6 @@ Its derivative is in `implicit`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,12 +24,12 @@ EXPORTED_ITERATIONS = 6
 def forward(problem: Problem) -> Solution:
     """Fit every problem, without a graph."""
     with torch.no_grad():
-        padded, position = problem.padded()
+        padded, position = problem.with_vertices().padded()
         solution = _solve(padded)
-    if position is None:
-        return solution
-    momenta = solution.momenta.transpose(0, 1).flatten(1, 2)[:, position]
-    return solution._replace(momenta=momenta.contiguous())
+    if position is not None:
+        momenta = solution.momenta.transpose(0, 1).flatten(1, 2)[:, position]
+        solution = solution._replace(momenta=momenta.contiguous())
+    return Solution(*problem.narrowed(solution))
 
 
 def decomposition(*arguments: Any) -> Solution:
@@ -44,7 +43,8 @@ def decomposition(*arguments: Any) -> Solution:
 
 def unrolled(problem: Problem, iterations: int) -> Solution:
     """Fit padded tracks without an early stop, as a graph does that is traced (the steps are a loop) or exported."""
-    return _solve(replace(problem, max_iterations=min(problem.max_iterations, iterations)), early=False)
+    limited = problem.with_vertices()._replace(max_iterations=min(problem.max_iterations, iterations))
+    return Solution(*problem.narrowed(_solve(limited, early=False)))
 
 
 def _frame(q: tuple[Tensor, ...], weights: Tensor, good: Tensor) -> Frame:

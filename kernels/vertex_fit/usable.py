@@ -45,7 +45,7 @@ def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tupl
 
 
 def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
-    """Position (B, K, 3) and information (B, K, 3, 3) of the prior, 0 where they are not finite; None without one."""
+    """Position (B[, K], 3) and information (B[, K], 3, 3) of the prior, 0 where they are not finite; None without one."""
     position, information = problem.prior_position, problem.prior_information
     if position is None or information is None:
         return None
@@ -55,10 +55,10 @@ def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
 
 
 def start_of(problem: Problem) -> Tensor:
-    """Where the iterations start, (B, K, 3): the seed, else the prior's position, 0 where it is not finite."""
+    """Where the iterations start, (B[, K], 3): the seed, else the prior's position, 0 where it is not finite."""
     given = problem.seed if problem.seed is not None else problem.prior_position
     if given is None:
-        return problem.tracks.new_zeros((problem.jets, problem.vertices, 3))
+        return problem.tracks.new_zeros((*problem.head, 3))
     return torch.where(torch.isfinite(given).all(-1, keepdim=True), given, 0.0)
 
 
