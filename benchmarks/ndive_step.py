@@ -29,6 +29,7 @@ from engine.data.store import PreparedDataset
 from engine.graph.network import Network
 from engine.graph.packing import Item, Objects, pack, padded
 from engine.graph.plan import input_types, plan_network
+from engine.memory import keep_freed_memory
 from engine.progress import Progress
 from engine.runs import RunDirectory
 from engine.simulate.ndive_toy import simulate
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jets", type=int, default=2000, help="of each flavour, of the toy")
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from engine.graph.network import build_network
 from engine.graph.plan import Plan, input_types, plan_network
+from engine.memory import keep_freed_memory
 from engine.spec.load import load_experiment
 
 SPEC = Path(__file__).resolve().parent.parent / "specs" / "calratio.yaml"
@@ -107,6 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=60)
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     plan = plan_classifier()

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from engine.graph.network import Network, build_network
 from engine.graph.plan import input_types, plan_network
+from engine.memory import keep_freed_memory
 from engine.spec.load import load_experiment
 
 SPEC = Path(__file__).resolve().parent.parent / "specs" / "smartbkg.yaml"
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--bf16", action="store_true", help="mixed precision for both")
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     experiment = load_experiment(SPEC)

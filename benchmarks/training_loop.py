@@ -31,6 +31,7 @@ from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
 from engine.graph.network import Network
 from engine.graph.plan import input_types, plan_network
+from engine.memory import keep_freed_memory
 from engine.progress import Progress
 from engine.runs import RunDirectory
 from engine.spec.load import load_experiment
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=8, help="iterations in a segment")
     parser.add_argument("--prepared", type=Path, help="a prepared dataset of specs/calratio.yaml; simulated if absent")
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as name:

@@ -11,6 +11,7 @@ import click
 
 from engine.errors import EngineError, Interrupted, UsageError
 from engine.files import file_sentence, write_text
+from engine.memory import keep_freed_memory
 from engine.threads import wait_politely
 
 SPEC = click.argument("spec", type=click.Path(path_type=Path))
@@ -63,6 +64,7 @@ def main() -> None:
     engine predict runs/calratio/latest FILE.root -o scored.root
     """
     wait_politely()
+    keep_freed_memory()
 
 
 @main.command()

@@ -5,23 +5,16 @@ A low-level `torch.library.Library` is used: a call costs a third of what `custo
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import backends
+from ..dispatch import plain
 from ..offsets import check_offsets
 from . import native
 from .problem import Gradients, Problem, Solution
-
-
-def _keys(*names: str) -> Any:
-    parsed = (torch._C.DispatchKeySet(torch._C._parse_dispatch_key(name)) for name in names)
-    return reduce(or_, parsed)
-
 
 _SETTINGS = "bool ndive, bool sandwich, float tolerance, int max_iterations, int threads"
 _INPUTS = (
@@ -46,26 +39,9 @@ _DIFFERENTIABLE = (0, 1, 2, 5, 6)
 _WEIGHTS_ALONE = [index == 2 for index in _DIFFERENTIABLE]
 
 
-# The keys of a tensor and of a thread between which and the kernel only autograd stands.
-_TENSOR = _keys("CPU", "ADInplaceOrView", "AutogradCPU", "AutocastCPU")
-_THREAD = _keys("BackendSelect", "ADInplaceOrView")
-
-
 def vertex_fit(*arguments: Any) -> Any:
-    """The operator. Where its dispatcher would find nothing but autograd and the processor, both are called at once:
-    it takes a fourth of the time that torch adds to a fit.
-    """
-    return _autograd(None, *arguments) if _plain(arguments) else torch.ops.engine_kernels.vertex_fit.default(*arguments)
-
-
-def _plain(arguments: tuple[Any, ...]) -> bool:
-    """True where no compiler, trace, transformation, mode or subclass of tensors, nor mixed precision, has a say."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled("cpu")
-        and torch._C._dispatch_tls_local_include_set() == _THREAD
-        and all(torch._C._dispatch_keys(value) == _TENSOR for value in arguments if isinstance(value, Tensor))
-    )
+    """The operator; without the dispatcher where that would change nothing."""
+    return _autograd(None, *arguments) if plain(arguments) else torch.ops.engine_kernels.vertex_fit.default(*arguments)
 
 
 def choice() -> backends.Choice:
@@ -211,7 +187,7 @@ class _Differentiable(torch.autograd.Function):
 
 def _undifferentiated(name: str, *arguments: Any) -> Any:
     """An operator without a gradient of its own."""
-    if not torch.is_grad_enabled() and _plain(arguments):
+    if not torch.is_grad_enabled() and plain(arguments):
         return _IMPLEMENTED[name](*arguments)
     return getattr(torch.ops.engine_kernels, name).default(*arguments)
 
@@ -256,7 +232,7 @@ _IMPLEMENTED: dict[str, Any] = {
     "vertex_fit_and_response": _forward_and_response,
     "vertex_fit_weights_backward": _weights_backward,
 }
-_FAKE = {
+_FAKE: dict[str, Any] = {
     "vertex_fit": _fake_forward,
     "vertex_fit_backward": _fake_backward,
     "vertex_fit_and_response": _fake_forward_and_response,

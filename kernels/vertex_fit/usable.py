@@ -45,7 +45,7 @@ def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tupl
 
 
 def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
-    """Position (B[, K], 3) and information (B[, K], 3, 3) of the prior, 0 where they are not finite; None without one."""
+    """Position (B[, K], 3) and information (B[, K], 3, 3) of the prior, 0 where they are not finite; None without."""
     position, information = problem.prior_position, problem.prior_information
     if position is None or information is None:
         return None

@@ -7,14 +7,18 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine_kernels.dispatch import plain
 from engine_kernels.vertex_fit import ops, reference
 from engine_kernels.vertex_fit.api import Prior, vertex_fit
 from engine_kernels.vertex_fit.toys import make_toys
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def inputs(jets: int = 6, tracks: int = 5, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -26,13 +30,17 @@ def inputs(jets: int = 6, tracks: int = 5, dtype: torch.dtype = torch.float64) -
     return torch.tensor(toys.tracks, dtype=dtype), torch.tensor(toys.variances, dtype=dtype), weights
 
 
-@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
-def test_operator_is_registered_completely(native: str, ragged: bool) -> None:
+@pytest.mark.parametrize("kind", ["single", "padded", "ragged"])
+def test_operator_is_registered_completely(native: str, kind: str) -> None:
     tracks, variances, weights = inputs()
     settings = (False, True, 1e-8, 20, 1)
-    if ragged:
+    head: tuple[int, ...] = (6,) if kind == "single" else (6, 1)
+    if kind == "single":
+        leaves = [tracks, variances, weights]
+        rest: tuple[object, ...] = (None, None, None, None, None)
+    elif kind == "ragged":
         leaves = [tracks.reshape(-1, 5), variances.reshape(-1, 5), weights.reshape(1, -1)]
-        rest: tuple[object, ...] = (None, torch.arange(7) * 5, None, None, None)
+        rest = (None, torch.arange(7) * 5, None, None, None)
     else:
         leaves = [tracks, variances, weights.unsqueeze(1)]
         position, information = (
@@ -46,12 +54,54 @@ def test_operator_is_registered_completely(native: str, ragged: bool) -> None:
     detached = [value.detach() if isinstance(value, Tensor) else value for value in arguments]
     torch.library.opcheck(torch.ops.engine_kernels.vertex_fit_and_response.default, detached)
     *_, response = torch.ops.engine_kernels.vertex_fit_and_response(*detached)
-    cotangents = torch.ones(6, 1, 3, dtype=torch.float64), torch.ones(6, 1, dtype=torch.float64)
+    cotangents = torch.ones(*head, 3, dtype=torch.float64), torch.ones(head, dtype=torch.float64)
     torch.library.opcheck(
         torch.ops.engine_kernels.vertex_fit_weights_backward.default, (*cotangents, response, rest[1], 1)
     )
     detached[2].requires_grad_()
     torch.library.opcheck(torch.ops.engine_kernels.vertex_fit.default, detached)
+
+
+class Seen(TorchDispatchMode):
+    """Writes down the operators that are called while it lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: object, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None
+    ) -> Any:
+        self.names.append(function.name())
+        return function(*arguments, **keywords or {})
+
+
+def test_the_dispatcher_is_left_out_only_where_nothing_else_listens(native: str) -> None:
+    arguments = (*inputs(), *(None,) * 5, False, True, 1e-8, 20, 1)
+    assert plain(arguments)
+    assert plain((nn.Parameter(arguments[0]), None))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not plain(arguments)
+    with torch.device("cpu"):
+        assert not plain(arguments)
+    assert not torch.func.vmap(lambda row: torch.tensor(plain((row,))), out_dims=0)(arguments[0]).any()
+    with FakeTensorMode() as mode:
+        assert not plain((mode.from_tensor(arguments[0]),))
+    with Seen() as seen:
+        assert not plain(arguments)
+        vertex_fit(*arguments[:3])
+    assert seen.names == ["engine_kernels::vertex_fit"]
+
+
+def test_the_same_with_and_without_the_dispatcher(native: str) -> None:
+    found = []
+    for call in (ops.vertex_fit, torch.ops.engine_kernels.vertex_fit):
+        leaves = [value.clone().requires_grad_() for value in inputs()]
+        vertex, covariance, chi2, momenta, _ = call(*leaves, *(None,) * 5, False, True, 1e-8, 20, 1)
+        total = vertex.sum() + covariance.sum() + chi2.sum() + momenta.sum()
+        alone = torch.autograd.grad(vertex.sum(), leaves[2], retain_graph=True)
+        found.append([vertex, covariance, chi2, momenta, *alone, *torch.autograd.grad(total, leaves)])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 class Vertexing(nn.Module):
