@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,22 @@ def test_many_callers_at_once_get_what_one_gets(native: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(fitted, [2, 3, 2, 5] * 5):
             assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
+def test_work_is_shared_out_without_races(tmp_path: Path, repository: Path) -> None:
+    program, source = tmp_path / "check_team", Path(__file__).parent / "native" / "check_team.cpp"
+    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=thread", f"-I{repository / 'kernels'}"]
+    build = ["g++", *flags, str(source), "-o", str(program), "-pthread"]
+    built = subprocess.run(build, capture_output=True, text=True, check=False)
+    if "cannot find -ltsan" in built.stderr or "libtsan" in built.stderr:
+        pytest.skip("this g++ comes without the thread sanitizer")
+    assert built.returncode == 0, built.stderr
+    run = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=120)
+    if "unexpected memory mapping" in run.stderr:
+        pytest.skip("the thread sanitizer does not run on this kernel")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "all claims hold" in run.stdout
 
 
 def fit_in_a_fork() -> None:
