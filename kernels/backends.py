@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 IMPLEMENTATIONS = ("native", "numba", "reference")
 KERNELS = ("sanitize", "gather", "vertex_fit", "extrapolate")
@@ -23,8 +22,7 @@ class BackendError(RuntimeError):
     """The implementation that ENGINE_KERNELS asks for is not there."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """What a kernel runs with, and why.
 
     Attributes:
@@ -86,22 +84,21 @@ def choose(kernel: str, forced: str | None = None) -> Choice:
         BackendError: the forced implementation does not exist or is not available.
     """
     name = forced or os.environ.get(VARIABLE) or None
-    by = "asked for by the caller" if forced else f"{VARIABLE} is set"
-    if name is not None and name not in IMPLEMENTATIONS:
-        raise BackendError(f"there is no implementation {name!r} of the kernels; choose native, numba or reference")
     module, why = native()
     there = module is not None and kernel in module.kernels
-    if module is not None and not there:
-        why = f"the compiled module has no {kernel}"
-    if name == "native" and not there:
-        raise BackendError(f"the native implementation of {kernel} was asked for, but {why}")
     if there and name in (None, "native"):
         return Choice(kernel, "native", why)
+    if name is not None and name not in IMPLEMENTATIONS:
+        raise BackendError(f"there is no implementation {name!r} of the kernels; choose native, numba or reference")
+    if module is not None and not there:
+        why = f"the compiled module has no {kernel}"
+    if name == "native":
+        raise BackendError(f"the native implementation of {kernel} was asked for, but {why}")
     missing = None if name == "reference" else _numba()
     if name == "numba" and missing:
         raise BackendError(f"the numba implementation of {kernel} was asked for, but {missing}")
     if name is not None:
-        return Choice(kernel, name, by)
+        return Choice(kernel, name, "asked for by the caller" if forced else f"{VARIABLE} is set")
     return Choice(kernel, "reference", f"{why}; {missing}") if missing else Choice(kernel, "numba", why)
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 
-def _keys(*names: str) -> Any:
-    return reduce(or_, (torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, name)) for name in names))
+def _keys(*names: str) -> int:
+    keys = reduce(or_, (torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, name)) for name in names))
+    return int(keys.raw_repr())
 
 
 _TENSOR = _keys("CPU", "ADInplaceOrView", "AutogradCPU", "AutocastCPU")
@@ -29,10 +30,10 @@ def plain(arguments: Iterable[Any]) -> bool:
         not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._len_torch_function_stack()
-        and torch._C._dispatch_tls_local_include_set() == _THREAD
+        and torch._C._dispatch_tls_local_include_set().raw_repr() == _THREAD
         and all(_plain(value) for value in arguments if isinstance(value, Tensor))
     )
 
 
 def _plain(tensor: Tensor) -> bool:
-    return type(tensor) in (Tensor, Parameter) and bool(torch._C._dispatch_keys(tensor) == _TENSOR)
+    return type(tensor) in (Tensor, Parameter) and torch._C._dispatch_keys(tensor).raw_repr() == _TENSOR
