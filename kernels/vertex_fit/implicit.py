@@ -21,12 +21,13 @@ from .usable import components, prior_of, square, usable
 def backward(
     problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]
 ) -> Gradients:
-    """Gradients of the outputs weighted by their cotangents, computed in float64."""
-    inputs = [problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information]
+    """Gradients of the outputs weighted by their cotangents, computed in float64; what is not finite becomes zero."""
+    if not problem.jets:
+        return problem.zero_gradients(wanted)
     with torch.enable_grad():
         leaves = [
             None if value is None else value.detach().double().requires_grad_(want)
-            for value, want in zip(inputs, wanted, strict=True)
+            for value, want in zip(problem.differentiable, wanted, strict=True)
         ]
         outputs = differentiable(problem, solution, leaves)
         pairs = [(out, ct.double()) for out, ct in zip(outputs, cotangents, strict=True) if ct is not None]
@@ -34,13 +35,9 @@ def backward(
         needed = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
         asked = bool(terms and needed)
         found = torch.autograd.grad(torch.stack(terms).sum(), needed, materialize_grads=True) if asked else ()
-    made = {id(leaf): gradient for leaf, gradient in zip(needed, found, strict=False)}
-    return Gradients(
-        *(
-            made.get(id(leaf), torch.zeros_like(value)).to(value.dtype) if want and value is not None else None
-            for leaf, value, want in zip(leaves, inputs, wanted, strict=True)
-        )
-    )
+    made = {id(leaf): gradient.nan_to_num(0.0, 0.0, 0.0) for leaf, gradient in zip(needed, found, strict=False)}
+    pairs = zip(leaves, problem.zero_gradients(wanted), strict=True)
+    return Gradients(*(zero if zero is None else made.get(id(leaf), zero).to(zero.dtype) for leaf, zero in pairs))
 
 
 def _objective(x: Tensor, q: Tensor, g: Tensor) -> Tensor:

@@ -42,14 +42,10 @@ def weights_backward(
 
 def backward(problem: Problem, solution: Solution, cotangents: list[Tensor | None], wanted: list[bool]) -> Gradients:
     """Gradients of the outputs (vertex, covariance, chi2, momenta) weighted by their cotangents."""
-    inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
-    made = [
-        torch.zeros_like(tensor) if want and tensor is not None else None
-        for tensor, want in zip(inputs, wanted, strict=True)
-    ]
+    made = problem.zero_gradients(wanted)
     addresses = _addresses(*solution, None), _addresses(*cotangents), _addresses(*made)
     _call("vertex_fit_backward", problem.tracks, problem.threads, *_arguments(problem), *addresses)
-    return Gradients(*made)
+    return made
 
 
 def _call(name: str, like: Tensor, threads: int, *arguments: Any) -> None:

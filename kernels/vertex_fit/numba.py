@@ -79,8 +79,7 @@ def backward(
     made: Any = tuple(np.zeros_like(like) for like in (given.tracks, given.covariance, given.weights, *ct[:2]))
     _backward(given, vertex, momenta, solved, ct, cotangents[1] is not None, made)
     prior = _of_prior(given, vertex, made[3], made[4], np.where(solved[:, None], ct[2], 0.0))
-    inputs = (problem.tracks, problem.covariance, problem.weights, problem.prior_position, problem.prior_information)
-    asked = [value if want else None for value, want in zip(inputs, wanted, strict=True)]
+    asked = [value if want else None for value, want in zip(problem.differentiable, wanted, strict=True)]
     return Gradients(*(t if t is None else t.nan_to_num_(0.0, 0.0, 0.0) for t in _tensors((*made[:3], *prior), asked)))
 
 

@@ -105,6 +105,16 @@ class Problem(NamedTuple):
         """The axes (B[, K]) of the results."""
         return self.shape[:1] if self.single else self.shape[:2]
 
+    @property
+    def differentiable(self) -> tuple[Tensor | None, ...]:
+        """The inputs that may have a gradient, in the order of `Gradients`."""
+        return self.tracks, self.covariance, self.weights, self.prior_position, self.prior_information
+
+    def zero_gradients(self, wanted: Sequence[bool]) -> Gradients:
+        """Zeros for the inputs that are there and wanted."""
+        pairs = zip(self.differentiable, wanted, strict=True)
+        return Gradients(*(torch.zeros_like(v) if want and v is not None else None for v, want in pairs))
+
     def empty_solution(self) -> Solution:
         """Uninitialised outputs."""
         head, new = self.head, self.tracks.new_empty

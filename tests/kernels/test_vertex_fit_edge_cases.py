@@ -64,6 +64,16 @@ def singular_cases() -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (0, 0), (2, 0)], ids=str)
+def test_a_batch_may_be_empty(implementation: str, shape: tuple[int, int]) -> None:
+    ones = torch.ones(*shape, 5, dtype=torch.float64)
+    leaves = leaves_of(ones, ones, ones[..., 0])
+    fit = vertex_fit(*leaves)
+    assert fit.vertex.shape == (shape[0], 3)
+    for gradient, leaf in zip(torch.autograd.grad(total(fit), leaves), leaves, strict=True):
+        assert gradient.shape == leaf.shape
+
+
 @pytest.mark.parametrize("name", sorted(singular_cases()))
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("mode", ["exact", "ndive"])
@@ -226,7 +236,7 @@ def test_wrong_arguments_are_named() -> None:
         vertex_fit(tracks.double(), torch.ones(2, 3, 5), weights)
 
 
-def test_a_prior_near_the_largest_number_warns_of_nothing(compiled: str) -> None:
+def test_a_prior_near_the_largest_number_warns_of_nothing(implementation: str) -> None:
     half = torch.full((1, 1, 5), 0.5, dtype=torch.float64)
     information = torch.full((3, 3), 0.5, dtype=torch.float64)
     information[0, 0] = 2.0**1023  # twice this is infinite
