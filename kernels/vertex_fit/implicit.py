@@ -36,8 +36,8 @@ def backward(
         asked = bool(terms and needed)
         found = torch.autograd.grad(torch.stack(terms).sum(), needed, materialize_grads=True) if asked else ()
     made = {id(leaf): gradient.nan_to_num(0.0, 0.0, 0.0) for leaf, gradient in zip(needed, found, strict=False)}
-    pairs = zip(leaves, problem.zero_gradients(wanted), strict=True)
-    return Gradients(*(zero if zero is None else made.get(id(leaf), zero).to(zero.dtype) for leaf, zero in pairs))
+    zeros = zip(leaves, problem.zero_gradients(wanted), strict=True)
+    return Gradients(*(zero if zero is None else made.get(id(leaf), zero).to(zero.dtype) for leaf, zero in zeros))
 
 
 def _objective(x: Tensor, q: Tensor, g: Tensor) -> Tensor:
