@@ -128,6 +128,9 @@ def _per_problem(value: Tensor, head: tuple[int, ...], tail: tuple[int, ...], na
         value = value.unsqueeze(1)
     if extra == 2 and len(head) == 1:
         value = value.squeeze(1)
+    lead = value.shape[: value.dim() - len(tail)]
+    if lead and (len(lead) != len(head) or any(n not in (1, m) for n, m in zip(lead, head, strict=True))):
+        raise ValueError(f"{name} of shape {list(value.shape)} does not fit vertices of shape {[*head, 3]}")
     return value.expand(*head, *tail)
 
 

@@ -232,8 +232,26 @@ def test_wrong_arguments_are_named() -> None:
         vertex_fit(tracks, torch.ones(2, 3, 5), weights, mode="fast")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="offsets must rise from 0 to the number of tracks, 3"):
         vertex_fit(tracks[0], torch.ones(3, 5), weights[0], offsets=torch.tensor([0, 7, 3]))
+    for position in (torch.zeros(3, 3), torch.zeros(2, 2, 3)):
+        with pytest.raises(ValueError, match=r"position of shape .* does not fit vertices of shape \[2, 3\]"):
+            vertex_fit(tracks, torch.ones(2, 3, 5), weights, prior=Prior(position, torch.eye(3)))
+    with pytest.raises(ValueError, match=r"the seed of shape .* does not fit vertices of shape \[2, 4, 3\]"):
+        vertex_fit(tracks, torch.ones(2, 3, 5), torch.ones(2, 4, 3), seed=torch.zeros(2, 3, 3))
     with pytest.raises(ValueError, match="one type, float32 or float64"):
         vertex_fit(tracks.double(), torch.ones(2, 3, 5), weights)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 1, 3)], ids=str)
+def test_a_prior_may_be_shared_or_of_each_jet(implementation: str, shape: tuple[int, ...]) -> None:
+    toys = make_toys(4, 5, seed=55)
+    inputs = torch.tensor(toys.tracks), torch.tensor(toys.variances), torch.ones(4, 5, dtype=torch.float64)
+    position, information = torch.full(shape, 0.1, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+    found = vertex_fit(*inputs, prior=Prior(position, information.expand(*shape[:-1], 3, 3)), seed=position)
+    axis = inputs[2].unsqueeze(1)
+    expected = vertex_fit(*inputs[:2], axis, prior=Prior(position, information), seed=position)
+    assert found.vertex.shape == (4, 3)
+    assert torch.equal(found.vertex, expected.vertex[:, 0])
+    assert torch.equal(found.momenta, expected.momenta[:, 0])
 
 
 def test_a_prior_near_the_largest_number_warns_of_nothing(implementation: str) -> None:
