@@ -246,7 +246,7 @@ def two_cores(jets: int, repeat: int) -> None:
     all that the machine has to give.
     """
     for dtype, claim in CLAIMS.items():
-        for many in (jets, 2 * jets, 4 * jets):
+        for many in (jets, 2 * jets, 4 * jets, 10 * jets):
             data = inputs(many, dtype)
             step, seconds = speed_up([both_ways(*data, threads=threads) for threads in (1, 2)], repeat)
             calls, _ = speed_up([kernel_calls(*data, threads) for threads in (1, 2)], repeat)
