@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
-
-
-def pytest_configure() -> None:
-    """A cache of numba for these kernels: numba notices changes in the file of a compiled function, not in those that
-    the function is made of.
-    """
-    sources = b"".join(path.read_bytes() for path in sorted((REPOSITORY / "kernels").rglob("*.py")))
-    place = REPOSITORY / "build" / f"numba-{sha256(sources).hexdigest()[:16]}"
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(place))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
