@@ -46,3 +46,10 @@ def test_kernels_import_nothing_of_the_program(repository: Path) -> None:
     assert files
     for path in files:
         assert not {module for module in _imported(path) if module.split(".")[0] == "engine"}, path.name
+
+
+def test_no_source_is_longer_than_400_lines(repository: Path) -> None:
+    sources = [path for folder in ("engine", "kernels") for path in (repository / folder).rglob("*")]
+    sources = [path for path in sources if path.suffix in (".py", ".h", ".cpp", ".cu")]
+    assert len(sources) > 300
+    assert not [path for path in sources if len(path.read_text().splitlines()) > 400]
