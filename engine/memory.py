@@ -6,9 +6,9 @@ import ctypes
 import os
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # parameters of mallopt, by malloc.h of the GNU C library
-LARGEST_BLOCK = 256 << 20  # bytes: larger ones go back to the system at once
+LARGEST_BLOCK = 64 << 20  # bytes: larger ones go back at once; kept up to 256 MB, their holes tripled a run's memory
 OF_OLD_VERSIONS = 32 << 20  # the most that the library takes before its version 2.35
-MOST_SPARE = 512 << 20  # bytes: the end of the heap goes back where more than this is free
+MOST_SPARE = 128 << 20  # bytes: the end of the heap goes back where more than this is free
 
 
 def keep_freed_memory() -> bool:
@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
 
     The GNU C library gives blocks of some MB back to the system as soon as they are freed. The next step gets them as
     new pages, which the system clears and maps one by one: a tenth to a fifth of a training step of the CalRatio
-    network. What the user has set stays.
+    network, a sixth of a run of smartBKG. What the user has set stays.
     """
     if any(name in os.environ for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")):
         return False

@@ -16,7 +16,7 @@ from engine.memory import keep_freed_memory
 def faults() -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(10):
-        bytearray(100 << 20)
+        bytearray(40 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 plain, kept = faults(), keep_freed_memory()
