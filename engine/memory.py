@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
 
     The GNU C library gives blocks of some MB back to the system as soon as they are freed. The next step gets them as
     new pages, which the system clears and maps one by one: a tenth to a fifth of a training step of the CalRatio
-    network, a sixth of a run of smartBKG. What the user has set stays.
+    network, a tenth to a sixth of a run of smartBKG. What the user has set stays.
     """
     if any(name in os.environ for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")):
         return False
