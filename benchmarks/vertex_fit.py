@@ -43,8 +43,8 @@ from hour to hour, so ratios to that version, timed in turns, count:
                                                                        the jets have flushed the caches
       neighbouring jets to the same thread                 x 1.02   -> calls of 20,000 jets 1.89 to 1.94 times one
       threads that wait 0.3 ms before they sleep           x 1.02   -> the same, 1.91 in float32 instead of 1.85
-      whole steps since then, in four runs of this script: 1.84 to 1.96 (once 1.67) with 10,000 to 40,000 jets, 1.90
-      to 1.98 with 100,000; two programs 1.70 to 1.96
+      whole steps since then, in five runs of this script: 1.84 to 1.96 (once 1.67) with 10,000 to 40,000 jets, 1.90
+      to 1.98 with 100,000; two programs 1.63 to 1.96
     In some seconds two threads of any program, be it copies of memory, are worth 1.1 to 1.7 on that machine.
 
     python benchmarks/vertex_fit.py [--jets 10000] [--repeat 15]
