@@ -18,8 +18,8 @@ namespace engine {
 
 class Team {
 public:
-    // Calls work(0) here and work(1), ..., work(parts - 1) in other threads, as soon and as far as they are free: a part takes what is to be
-    // done from a queue that all share, so that nothing waits for a thread that has not come. Work must not throw.
+    // Calls work(0) here and work(1), ..., work(parts - 1) in other threads, as soon and as far as they are free: work(0) must do what the
+    // others have not begun (share_out does), since it may be the only one that is called. Work must not throw.
     void run(int64_t parts, const std::function<void(int64_t)>& work) {
         std::unique_lock<std::mutex> mine(turn_, std::try_to_lock);
         if (parts < 2 || !mine.owns_lock()) return work(0);
