@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from typing import Any
 
-import numba
 import numpy as np
 import torch
-from numba.extending import register_jitable
 from torch import Tensor
 
+from ..jitted import compiled
 from . import algebra, numba_fit, numba_gradient, track_model
 from .numba_fit import Given
 from .problem import Gradients, Problem, Solution
 from .usable import prior_of, settled, start_of, upper
 
 _MODULES = (algebra, track_model, numba_fit, numba_gradient)
-for _module in _MODULES:
-    for _function in vars(_module).values():
-        if inspect.isfunction(_function) and _function.__module__ == _module.__name__:
-            register_jitable(forceinline=True)(_function)  # compiled into the two functions below
-
-
-def _compiled(function: Any, sources: str) -> Any:
-    """`function`, compiled and kept on disk as long as `sources` stays: numba itself looks at one file for changes."""
-
-    @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def run(*arguments: Any) -> Any:
-        return function(*arguments) if len(sources) > 0 else None
-
-    return run
-
-
-_SOURCES = sha256("".join(inspect.getsource(module) for module in _MODULES).encode()).hexdigest()
-_forward, _backward = _compiled(numba_fit.forward, _SOURCES), _compiled(numba_gradient.backward, _SOURCES)
+_forward, _backward = compiled(_MODULES, numba_fit.forward, numba_gradient.backward)
 
 _SQUARE = ((0, 1, 2), (1, 3, 4), (2, 4, 5))  # where the entries of a symmetric matrix are among its six numbers
 
