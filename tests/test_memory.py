@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from engine import cli
 from engine.memory import keep_freed_memory
 
 FAULTS = """
@@ -40,3 +42,10 @@ def test_freed_blocks_come_back_without_page_faults(monkeypatch: pytest.MonkeyPa
 def test_what_the_user_has_set_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1000000")
     assert not keep_freed_memory()
+
+
+def test_the_program_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda: calls.append(True))
+    assert CliRunner().invoke(cli.main, ["new"]).exit_code == 0
+    assert calls == [True]
