@@ -255,8 +255,9 @@ def two_cores(jets: int, repeat: int) -> None:
             programs, _ = speed_up([one_program(*data), two_programs(*data)], max(3, repeat // 3))
             name = str(dtype).removeprefix("torch.")
             print(
-                f"two threads, {name}, {many} jets: {many / seconds / 1e6:.2f} M fits/s, {step:.2f} times one by the clock "
-                f"(claim 1.9: {verdict(step, 1.9)}); the kernels' calls alone {calls:.2f}, two programs {programs:.2f}"
+                f"two threads, {name}, {many} jets: {many / seconds / 1e6:.2f} M fits/s, {step:.2f} times one by "
+                f"the clock (claim 1.9: {verdict(step, 1.9)}); the kernels' calls alone {calls:.2f}, "
+                f"two programs {programs:.2f}"
             )
 
 
