@@ -22,6 +22,11 @@ typedef void *cudaStream_t;
 enum { cudaSuccess = 0 };
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char *cudaGetErrorString(cudaError_t) { return ""; }
+template <class T> T atomicMin(T *address, T value) {
+    const T before = *address;
+    if (value < before) *address = value;
+    return before;
+}
 
 // What `kernel<<<grid, block, 0, stream>>>(arguments)` becomes.
 template <class Kernel, class... Arguments> void launch(Kernel kernel, unsigned grid, unsigned block, const Arguments &...arguments) {

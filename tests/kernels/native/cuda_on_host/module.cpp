@@ -1,4 +1,5 @@
-// A module whose processor kernels are the CUDA ones, on the processor.
+// A module with the CUDA kernels on the processor. The vertex fit and the extrapolation stand where the processor's do; gather and sanitize,
+// which take other arguments there, keep their names.
 #include <pybind11/pybind11.h>
 
 #include "extrapolate/cpu.h"
@@ -7,6 +8,8 @@
 namespace py = pybind11;
 
 void register_extrapolate(py::module_ &module);
+void register_gather(py::module_ &module);
+void register_sanitize(py::module_ &module);
 void register_vertex_fit(py::module_ &module);
 
 extern "C" {
@@ -32,5 +35,7 @@ void engine_extrapolate_backward(const EngineExtrapolateInputs *in, const void *
 
 PYBIND11_MODULE(cuda_on_host, module) {
     register_extrapolate(module);
+    register_gather(module);
+    register_sanitize(module);
     register_vertex_fit(module);
 }
