@@ -118,7 +118,17 @@ def choose_cuda(kernel: str) -> Choice:
         return Choice(kernel, "reference", why)
     if not hasattr(module, f"{kernel}_cuda"):
         return Choice(kernel, "reference", f"built without the CUDA kernel of {kernel}")
+    devices, reason = _devices(module)
+    if not devices:
+        return Choice(kernel, "reference", f"built for {module.cuda_archs} and PTX, but {reason}")
     return Choice(kernel, "cuda", f"built for {module.cuda_archs} and PTX")
+
+
+@cache
+def _devices(module: Any) -> tuple[int, str]:
+    """How many CUDA devices the compiled kernels run on, and why none; asked once."""
+    found: tuple[int, str] = module.device_count()
+    return found
 
 
 def cuda() -> str:
@@ -128,9 +138,10 @@ def cuda() -> str:
         return f"none: {why}; tensors on a CUDA device go through operations of torch"
     if not module.cuda_archs:
         return "none: built without CUDA; tensors on a CUDA device go through operations of torch"
-    forced = choose_cuda("sanitize").implementation == "reference"
-    count, reason = module.device_count()
-    text = f"built for {module.cuda_archs} and PTX; {count} devices" + (f" ({reason})" if reason else "")
+    forced = os.environ.get(VARIABLE) == "reference"
+    count, reason = _devices(module)
+    found = f"{count} device" + ("" if count == 1 else "s") + (f" ({reason})" if reason else "")
+    text = f"built for {module.cuda_archs} and PTX; {found}"
     return text + (f"; not used: {VARIABLE}=reference" if forced else "")
 
 

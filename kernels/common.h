@@ -23,7 +23,7 @@
 #endif
 
 // The same for lambdas: [&](int i) ENGINE_INLINED { ... }.
-#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(ENGINE_NO_CLONES)
+#if defined(__GNUC__) && !defined(ENGINE_NO_CLONES)
 #define ENGINE_INLINED __attribute__((always_inline))
 #else
 #define ENGINE_INLINED

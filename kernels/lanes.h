@@ -130,8 +130,8 @@ template <class T> ENGINE_INLINE mask_t<T> finite(const T& x) { return x * T{} =
 
 #ifdef __CUDACC__
 ENGINE_INLINE bool any(bool mask) { return mask; }
-ENGINE_INLINE void sine_cosine(double x, double& s, double& c) { s = sin(x); c = cos(x); }
-ENGINE_INLINE void sine_cosine(float x, float& s, float& c) { s = sinf(x); c = cosf(x); }
+ENGINE_INLINE void sine_cosine(double x, double& s, double& c) { sincos(x, &s, &c); }
+ENGINE_INLINE void sine_cosine(float x, float& s, float& c) { sincosf(x, &s, &c); }
 #else
 
 template <class M> ENGINE_INLINE bool any(const M& mask) {

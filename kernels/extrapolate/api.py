@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..inputs import check_devices
 from . import ops  # noqa: F401  (registers the operators)
 
 __all__ = ["extrapolate"]
@@ -14,9 +15,8 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
     """The perigee parameters of tracks about a point of their jet: the helix's transverse point of closest approach.
 
     Closed form in a uniform field along z, exact for any curvature and safe for straight tracks; d0 keeps the sign
-    of the
-    input's convention. Differentiable with respect to tracks and points. A masked track is not read and gives zeros; so
-    does one that is not finite, that points along the beam, or whose angles exceed ten turns.
+    of the input's convention. Differentiable with respect to tracks and points. A masked track is not read and gives
+    zeros; so does one that is not finite, that points along the beam, or whose angles exceed ten turns.
 
     Args:
         tracks: (B, n, 5), or (N, 5) with `offsets`: d0, z0 (mm), phi, theta (rad), rho (1/mm) about (0, 0, 0).
@@ -28,7 +28,7 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
         Tensor like `tracks`: d0, z0, phi, theta, rho about the points.
 
     Raises:
-        ValueError: shapes or types do not fit; the sentence says which.
+        ValueError: shapes, types or devices do not fit; the sentence says which.
     """
     ragged = offsets is not None
     jets = offsets.shape[0] - 1 if offsets is not None else tracks.shape[0]
@@ -41,6 +41,7 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
         raise ValueError(
             f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}"
         )
+    check_devices(tracks, points, mask, offsets)
     cast = torch.is_autocast_enabled(tracks.device.type)
     if not cast and (tracks.dtype != points.dtype or tracks.dtype not in (torch.float32, torch.float64)):
         raise ValueError(f"tracks and points must both be float32 or float64, not {tracks.dtype} and {points.dtype}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import backends
-from ..offsets import check_offsets
+from ..inputs import check_offsets
 from . import native
 
 _LIBRARY = torch.library.Library("engine_kernels", "FRAGMENT")
@@ -32,14 +32,13 @@ def implementation(cuda: bool) -> Any:
 
 
 def _ready(tensors: tuple[Tensor | None, ...]) -> list[Any]:
-    made = [None if tensor is None else tensor.contiguous() for tensor in tensors]
-    if made[-1] is not None:
-        check_offsets(made[-1], tensors[-4].shape[0])  # type: ignore[union-attr]
-    return made
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]
 
 
 def _forward(*tensors: Tensor | None) -> Tensor:
     inputs = _ready(tensors)
+    if inputs[-1] is not None:
+        check_offsets(inputs[-1], inputs[0].shape[0])
     out: Tensor = implementation(inputs[0].is_cuda).forward(*inputs)
     return out
 

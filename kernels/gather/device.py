@@ -19,7 +19,7 @@ from ..sanitize import ops
 from ..sanitize.reference import transform_columns
 from ..sanitize.tensors import TensorSanitizer
 from ..sanitize.transforms import FeatureTransform
-from ..streams import on_device_of, stream_of
+from ..streams import Readers, on_device_of, stream_of
 
 Piece = tuple[Tensor | NDArray[np.int64] | None, Tensor | NDArray[Any]]
 """(offsets of shape (rows + 1,) or None where object i is row i, values of shape (objects, F))."""
@@ -65,16 +65,12 @@ class DeviceGather:
             [values.data_ptr(), 0 if offsets is None else offsets.data_ptr(), _rows(offsets, values), len(values)]
             for offsets, values in self.segments
         ]
-        packed = self._sanitizer.packed(self.device)
+        self._sanitizer.packed(self.device)
         # This last copy, from the processor, is waited for, and with it all that the stream had to do before: a call
         # finds everything done, whatever stream it runs on.
         self._table = torch.tensor(table, dtype=torch.int64, device="cpu").reshape(-1, 4).to(self.device)
-        self._kept = [
-            *(part for piece in self.segments for part in piece if part is not None),
-            *packed,
-            self._table,
-        ]
-        self._readers: set[torch.cuda.Stream] = set()
+        kept = [part for piece in self.segments for part in piece if part is not None]
+        self._readers = Readers([*kept, self._table])
 
     def _choose(self) -> backends.Choice:
         if self.device.type == "cuda":
@@ -107,21 +103,13 @@ class DeviceGather:
         mask = None
         if self.keep is not None:
             mask = torch.empty(out.shape[:2], dtype=torch.bool, device=self.device)
-        if self.device.type == "cuda":
-            self._read_by(torch.cuda.current_stream(self.device))
+        self._readers.add_current()
         make = self._launch if self.choice.implementation == "cuda" else self._by_torch
         bad = make(segment.contiguous(), row.contiguous(), out, mask)
         first = int(bad) if check else _NONE
         if first != _NONE:
             raise ValueError(self._complaint(int(segment[first]), int(row[first])))
         return out, mask
-
-    def _read_by(self, stream: torch.cuda.Stream) -> None:
-        """Memory of this object that becomes free is not given to others before `stream` has read it."""
-        if stream not in self._readers:
-            self._readers.add(stream)
-            for tensor in self._kept:
-                tensor.record_stream(stream)
 
     def _launch(self, segment: Tensor, row: Tensor, out: Tensor, mask: Tensor | None) -> Tensor:
         """The compiled kernel; returns the smallest position of a row that does not exist."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..streams import Readers
 from . import ops
 from .layout import Layout
 from .transforms import FeatureTransform
@@ -27,12 +28,19 @@ class TensorSanitizer:
         self.layout = Layout.of(self.transforms)
         self._direct = self.layout.columns["source"].tolist() == list(range(self.layout.features))
         self._packed = {torch.device("cpu"): ops.pack(self.layout)}
+        self._readers: dict[torch.device, Readers] = {}
 
     def packed(self, device: torch.device) -> ops.Packed:
-        """The columns on a device, copied there once."""
+        """The columns on a device, copied there once, for the device's current stream.
+
+        They may still be read when this object goes.
+        """
         if device not in self._packed:
             home = self._packed[torch.device("cpu")]
             self._packed[device] = ops.Packed(*(part.to(device) for part in home))
+        if device not in self._readers:
+            self._readers[device] = Readers(self._packed[device])
+        self._readers[device].add_current()
         return self._packed[device]
 
     def __call__(self, values: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..inputs import check_devices
 from . import ops
 from .problem import Status, shape_of
 
@@ -90,9 +91,10 @@ def vertex_fit(
         threads: of the processor; each takes whole jets. Results do not depend on it.
 
     Raises:
-        ValueError: shapes, types or settings do not fit; the sentence says which.
+        ValueError: shapes, types, devices or settings do not fit; the sentence says which.
     """
     _check(tracks, covariance, weights, mask, offsets, mode, max_iterations)
+    check_devices(tracks, covariance, weights, mask, offsets, seed, *(prior or ()))
     jets, vertices, *_ = shape_of(weights, offsets)
     head = (jets,) if weights.dim() == tracks.dim() - 1 else (jets, vertices)
     position = information = None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import backends
 from ..dispatch import plain
-from ..offsets import check_offsets
+from ..inputs import check_offsets
 from . import native
 from .problem import Gradients, Problem, Solution
 
@@ -72,15 +72,19 @@ def _contiguous(tensor: Tensor | None) -> Tensor | None:
 
 
 def _problem(*arguments: Any) -> Problem:
-    tensors = [_contiguous(tensor) for tensor in arguments[:8]]
-    offsets, tracks = tensors[4], tensors[0]
-    if offsets is not None and tracks is not None:
-        check_offsets(offsets, tracks.shape[0])
-    return Problem(*tensors, *arguments[8:])  # type: ignore[arg-type]
+    return Problem(*map(_contiguous, arguments[:8]), *arguments[8:])  # type: ignore[arg-type]
+
+
+def _checked_problem(*arguments: Any) -> Problem:
+    """Backward there is nothing to check again: on a CUDA device that would wait for it."""
+    problem = _problem(*arguments)
+    if problem.offsets is not None:
+        check_offsets(problem.offsets, problem.tracks.shape[0])
+    return problem
 
 
 def _forward(*arguments: Any) -> Solution:
-    problem = _problem(*arguments)
+    problem = _checked_problem(*arguments)
     result: Solution = implementation(problem).forward(problem)
     return result
 
@@ -90,7 +94,7 @@ def _fake_forward(*arguments: Any) -> Solution:
 
 
 def _forward_and_response(*arguments: Any) -> tuple[Tensor, ...]:
-    solution, response = native.forward_and_response(_problem(*arguments))
+    solution, response = native.forward_and_response(_checked_problem(*arguments))
     return (*solution, response)
 
 

@@ -172,19 +172,21 @@ def test_arguments_that_do_not_fit_are_refused(device: torch.device) -> None:
 def test_memory_that_another_stream_reads_is_not_given_away_before(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, str]] = []
     monkeypatch.setenv(backends.VARIABLE, "reference")
-    monkeypatch.setattr(DeviceGather, "_by_torch", lambda *_: None)
+    monkeypatch.setattr(DeviceGather, "_by_torch", lambda self, *_: self._sanitizer.packed(self.device) and None)
     monkeypatch.setattr(torch.Tensor, "data_ptr", lambda _: 0)
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: told.append((id(tensor), stream)))
+    current = ["of the copies"]
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: current[0])
     offsets, values = np.array([0, 1, 4]), np.ones((4, 1), np.float32)
     with FakeTensorMode():  # tensors of a device that need not be there
         gather = DeviceGather([(offsets, values), (offsets, values)], [FeatureTransform()], 2, "cuda:0")
         index = torch.zeros(1, dtype=torch.int32, device="cuda:0"), torch.zeros(1, dtype=torch.int64, device="cuda:0")
-        for stream in ("of the copies", "beside", "beside", "of the copies"):
-            monkeypatch.setattr(torch.cuda, "current_stream", lambda device, stream=stream: stream)
+        for current[0] in ("of the copies", "beside", "beside", "of the copies"):
             gather(*index, check=False)
-    tensors = [*(part for piece in gather.segments for part in piece), *gather._sanitizer.packed(gather.device)]
-    kept = [id(tensor) for tensor in (*tensors, gather._table)]
-    assert told == [(tensor, stream) for stream in ("of the copies", "beside") for tensor in kept]
+    segments, columns = (part for piece in gather.segments for part in piece), gather._sanitizer.packed(gather.device)
+    kept = [*segments, *columns, gather._table]
+    assert set(told) == {(id(tensor), stream) for stream in ("of the copies", "beside") for tensor in kept}
+    assert len(set(told)) == len(told)
 
 
 def test_the_processor_knows_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,13 +203,21 @@ def test_the_choice_for_a_cuda_device_has_a_reason(monkeypatch: pytest.MonkeyPat
 
         @staticmethod
         def device_count() -> tuple[int, str]:
+            return 1, ""
+
+    class Alone(Built):
+        @staticmethod
+        def device_count() -> tuple[int, str]:
             return 0, "no driver"
 
     monkeypatch.delenv(backends.VARIABLE, raising=False)
+    monkeypatch.setattr(backends, "native", lambda: (Alone, "built"))
+    assert str(backends.choose_cuda("gather")) == "reference: built for sm_80, sm_90 and PTX, but no driver"
+    assert backends.cuda() == "built for sm_80, sm_90 and PTX; 0 devices (no driver)"
     monkeypatch.setattr(backends, "native", lambda: (Built, "built"))
     assert str(backends.choose_cuda("gather")) == "cuda: built for sm_80, sm_90 and PTX"
     assert backends.choose_cuda("vertex_fit").implementation == "reference"
-    assert backends.cuda() == "built for sm_80, sm_90 and PTX; 0 devices (no driver)"
+    assert backends.cuda() == "built for sm_80, sm_90 and PTX; 1 device"
     monkeypatch.setenv(backends.VARIABLE, "reference")
     assert str(backends.choose_cuda("gather")) == "reference: ENGINE_KERNELS is set"
     assert "not used" in backends.cuda()

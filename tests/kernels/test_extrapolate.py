@@ -122,5 +122,7 @@ def test_half_precision_is_widened(native: str) -> None:
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match=r"points must have the shape \[2, 3\]"):
         extrapolate(torch.zeros(2, 3, 5), torch.zeros(3, 3))
+    with pytest.raises(ValueError, match="must lie on one device, not on cpu and meta"):
+        extrapolate(torch.zeros(2, 3, 5), torch.zeros(2, 3, device="meta"))
     with pytest.raises(ValueError, match="offsets must rise from 0"):
         extrapolate(torch.zeros(4, 5), torch.zeros(2, 3), offsets=torch.tensor([0, 9, 4]))

@@ -237,6 +237,10 @@ def test_wrong_arguments_are_named() -> None:
             vertex_fit(tracks, torch.ones(2, 3, 5), weights, prior=Prior(position, torch.eye(3)))
     with pytest.raises(ValueError, match=r"the seed of shape .* does not fit vertices of shape \[2, 4, 3\]"):
         vertex_fit(tracks, torch.ones(2, 3, 5), torch.ones(2, 4, 3), seed=torch.zeros(2, 3, 3))
+    elsewhere = torch.zeros(2, 3, device="meta")
+    for one in ({"mask": elsewhere.bool()}, {"seed": elsewhere}, {"prior": Prior(elsewhere, torch.eye(3))}):
+        with pytest.raises(ValueError, match=r"must lie on one device, not on cpu and meta"):
+            vertex_fit(tracks, torch.ones(2, 3, 5), weights, **one)
     with pytest.raises(ValueError, match="one type, float32 or float64"):
         vertex_fit(tracks.double(), torch.ones(2, 3, 5), weights)
 

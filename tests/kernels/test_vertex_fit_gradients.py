@@ -100,7 +100,7 @@ def test_weights_have_the_same_gradient_alone_and_with_the_others(
     inputs = [tracks.clone(), covariance.detach(), leaves[2].detach()]
     offsets = None
     if ragged:
-        keep = torch.rand(40, 6, generator=torch.Generator().manual_seed(2)) < 0.7
+        keep = torch.rand(40, 6, generator=torch.Generator(torch.get_default_device()).manual_seed(2)) < 0.7
         keep[3] = False
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), keep.sum(1).cumsum(0)])
         weights = inputs[2]
@@ -111,7 +111,7 @@ def test_weights_have_the_same_gradient_alone_and_with_the_others(
     def gradient(alone: bool) -> Tensor:
         own = [value.clone().requires_grad_(index == 2 or not alone) for index, value in enumerate(inputs)]
         out = vertex_fit(*own, mask, offsets, constraint, sandwich=sandwich)
-        generator = torch.Generator().manual_seed(5)
+        generator = torch.Generator(torch.get_default_device()).manual_seed(5)
         loss = sum((torch.randn(out[k].shape, generator=generator, dtype=torch.float64) * out[k]).sum() for k in parts)
         return torch.autograd.grad(loss, own)[-1] if not alone else torch.autograd.grad(loss, own[2])[0]
 
