@@ -1,5 +1,6 @@
-// Vertex fit on a CUDA device: a thread a jet. The tracks are read from the inputs whenever they are needed, the linearisation of the last
-// pass is computed again, and momenta and responses wait in the memory of the outputs: nothing else passes through memory.
+// Vertex fit on a CUDA device: a group of threads a problem, a track a thread where there are no more tracks than threads. What a thread knows of
+// its track then stays in registers; where it has several, it reads and computes again what it needs of one after the other. Momenta and
+// responses lie in the memory of the outputs: nothing else passes through memory.
 #include <cuda_runtime.h>
 
 #include "problem.h"
@@ -7,57 +8,104 @@
 namespace engine {
 namespace {
 
-constexpr int threads_per_block = 64;
+constexpr int threads_per_block = 128;
 
-template <class T, class C, bool Approximate> struct Thread {
+// Neighbouring threads of a warp. All of them get the same bits: a butterfly of sums, each of two numbers that both threads hold.
+struct Group {
+    static constexpr int every = 16;
+    int mine = threadIdx.x % every;
+    unsigned members = 0xffffu << (threadIdx.x % 32 - mine);
+
+    template <class T> __device__ T from(const T& value, int distance) const { return __shfl_xor_sync(members, value, distance); }
+    __device__ bool agree(bool mask) const { return __all_sync(members, mask); }
+    template <class... Sums> __device__ void collect(Sums&... sums) const {
+        for (int distance = every / 2; distance; distance /= 2) (gather(sums, distance), ...);
+    }
+
+private:
+    // Not fused with a product before it, whose rounding the other thread would not see.
+    static __device__ float sum(float a, float b) { return __fadd_rn(a, b); }
+    static __device__ double sum(double a, double b) { return __dadd_rn(a, b); }
+    template <class T> __device__ void gather(T& value, int distance) const { value = sum(value, from(value, distance)); }
+    template <class T> __device__ void gather(Vector<T>& v, int distance) const {
+        const Vector<T> other(from(v.x, distance), from(v.y, distance), from(v.z, distance));
+        v = {sum(v.x, other.x), sum(v.y, other.y), sum(v.z, other.z)};
+    }
+    template <class T> __device__ void gather(Symmetric<T>& m, int distance) const {
+        Vector<T> upper(m.a11, m.a12, m.a13), lower(m.a22, m.a23, m.a33);
+        gather(upper, distance), gather(lower, distance);
+        m = {upper.x, upper.y, upper.z, lower.x, lower.y, lower.z};
+    }
+};
+
+template <class T, class C, bool Approximate> struct Thread : Group {
     static constexpr int block = 1;
-    static constexpr bool keeps = false;
     const EngineVertexInputs& in;
-    T *momenta, *response;        // of the outputs
+    T *momentum_rows, *response_rows;  // of the outputs
     const T* cotangents;          // of the momenta, or null
-    bool counted;                 // whether `momenta` counts from the measured ones
+    bool counted;                 // whether the former count from the measured ones
     int64_t problem, first, first_weight;
     int longest, current = -1;
     Frame<T> frame;
     Prior<T> prior;
     T heaviest = -1;
-    // The current track.
-    bool good = false;
+    // The current track, and what is known of it.
+    bool good = false, has_momentum = false, has_motion = false, has_response = false, has_gradient = false;
     Helix<T> helix;
     T phi, theta, w;  // the angles as measured
     C cov;
+    Momentum<T> p;
+    Motion<T> moves;
+    Response<T> answer;
+    Gradient<T, C> change;
 
     __device__ Thread(const EngineVertexInputs& inputs, int64_t which, void* to_momenta, void* to_response, const void* ct_momenta, bool solved)
-        : in(inputs), momenta(static_cast<T*>(to_momenta)), response(static_cast<T*>(to_response)), cotangents(static_cast<const T*>(ct_momenta)),
+        : in(inputs), momentum_rows(static_cast<T*>(to_momenta)), response_rows(static_cast<T*>(to_response)), cotangents(static_cast<const T*>(ct_momenta)),
           counted(!solved), problem(which) {
         const int64_t jet = problem / in.vertices;
         first = in.offsets ? in.offsets[jet] : jet * in.padded;
         longest = static_cast<int>(in.offsets ? in.offsets[jet + 1] - first : in.padded);
         first_weight = first * in.jet_stride + problem % in.vertices * in.vertex_stride;
-        Frame<T> of_heaviest;
-        for (int i = 0; i < longest; ++i) {
-            load(i);
-            if (good && w > heaviest) heaviest = w, of_heaviest.phi = phi, of_heaviest.t = helix.t, of_heaviest.z = helix.z0;
-        }
-        heaviest = heaviest > 0 ? heaviest : T(0);
-        sine_cosine(of_heaviest.phi, of_heaviest.s, of_heaviest.c);
-        frame = of_heaviest, current = -1;
+        set_frame();
         prior.given = in.prior_information != nullptr;
         if (!prior.given) return;
         prior.information = frame.matrix_in(matrix(in.prior_information));
         prior.position = frame.point_in(point(in.prior_position));
     }
 
-    // What cannot be a track (masked, not finite, a variance that is not positive, along the beam) is an empty one of no weight.
+    // That of the heaviest track, of several the first.
+    __device__ void set_frame() {
+        Frame<T> best;
+        int which = longest;
+        for (int i = mine; i < longest; i += every) {
+            load(i);
+            if (good && w > heaviest) heaviest = w, which = i, best.phi = phi, best.t = helix.t, best.z = helix.z0;
+        }
+        for (int distance = every / 2; distance; distance /= 2) {
+            const T w2 = from(heaviest, distance), phi2 = from(best.phi, distance), t2 = from(best.t, distance), z2 = from(best.z, distance);
+            const int which2 = from(which, distance);
+            if (w2 > heaviest || (w2 == heaviest && which2 < which)) heaviest = w2, which = which2, best.phi = phi2, best.t = t2, best.z = z2;
+        }
+        heaviest = heaviest > 0 ? heaviest : T(0);
+        sine_cosine(best.phi, best.s, best.c);
+        frame = best, current = -1;
+    }
+
+    // Everything is read before anything is tested: the loads wait for the memory together. What cannot be a track (masked, not finite, a variance that is not positive, along the beam) is an empty one of no weight.
     __device__ void load(int i) {
         if (i == current) return;
-        current = i;
+        current = i, has_momentum = has_motion = has_response = has_gradient = false;
         const int64_t row = first + i;
-        const T *q = static_cast<const T*>(in.tracks) + row * 5, *v = static_cast<const T*>(in.covariance) + row * C::width;
-        good = !in.mask || in.mask[row];
-        if (good) w = static_cast<const T*>(in.weights)[first_weight + i], good = finite(w) && w >= 0;
-        for (int k = 0; good && k < 5; ++k) good = finite(q[k]) && v[C::upper(k)] > 0;
-        for (int k = 0; good && k < C::width; ++k) good = finite(v[k]);
+        T q[5] = {}, v[C::width] = {};
+        good = !in.mask || in.mask[row], w = 0;
+        if (good) {
+            for (int k = 0; k < 5; ++k) q[k] = static_cast<const T*>(in.tracks)[row * 5 + k];
+            for (int k = 0; k < C::width; ++k) v[k] = static_cast<const T*>(in.covariance)[row * C::width + k];
+            w = static_cast<const T*>(in.weights)[first_weight + i];
+        }
+        good = good & finite(w) & (w >= 0);
+        for (int k = 0; k < 5; ++k) good = good & finite(q[k]) & (v[C::upper(k)] > 0);
+        for (int k = 0; k < C::width; ++k) good = good & finite(v[k]);
         T sine = 1, cosine = 0;
         if (good) sine_cosine(q[3], sine, cosine), good = absolute(sine) > T(1e-5);
         for (int k = 0; k < C::size; ++k) cov[k] = good ? (k < 5 ? v[C::upper(k)] : (v[C::upper(k)] + v[C::lower(k)]) * T(0.5)) : T(k < 5);
@@ -70,32 +118,48 @@ template <class T, class C, bool Approximate> struct Thread {
     __device__ T weight(int i) { return load(i), w; }
     __device__ bool valid(int i) { return load(i), good; }
     __device__ Momentum<T> measured(int i) { return load(i), Momentum<T>{phi, theta, helix.rho}; }
-    __device__ Momentum<T> momentum(int i) {
-        const T* p = momenta + (first_weight + i) * 3;
-        if (counted) return {p[0], p[1], p[2]};
-        const Momentum<T> q = measured(i);
-        return good ? Momentum<T>{p[0] - q.phi, p[1] - q.theta, p[2] - q.rho} : Momentum<T>{T(0), T(0), T(0)};
+    __device__ const Momentum<T>& momentum(int i) {
+        load(i);
+        if (has_momentum) return p;
+        const T* found = momentum_rows + (first_weight + i) * 3;
+        p = {found[0], found[1], found[2]}, has_momentum = true;
+        if (!counted) p = good ? Momentum<T>{p.phi - phi, p.theta - theta, p.rho - helix.rho} : Momentum<T>{T(0), T(0), T(0)};
+        return p;
     }
-    __device__ void set_momentum(int i, const Momentum<T>& p) {
-        T* target = momenta + (first_weight + i) * 3;
-        target[0] = p.phi, target[1] = p.theta, target[2] = p.rho;
+    __device__ void set_momentum(int i, const Momentum<T>& value) {
+        load(i);
+        T* target = momentum_rows + (first_weight + i) * 3;
+        target[0] = value.phi, target[1] = value.theta, target[2] = value.rho;
+        p = value, has_momentum = true;
     }
     __device__ Momentum<T> momentum_cotangent(int i) {
         const T* p = cotangents + (first_weight + i) * 3;
         return cotangents && valid(i) ? Momentum<T>{p[0], p[1], p[2]} : Momentum<T>{T(0), T(0), T(0)};
     }
-    __device__ void keep_motion(int, const Motion<T>&) {}
-    template <bool> __device__ Motion<T> motion(int i, const Vector<T>& v, const Momentum<T>& p) {
-        const auto f = linearise<Approximate>(Aim<T>(q(i), v, p), helix, cov, v, p, frame.t);
+    __device__ void keep_motion(int, const Motion<T>& m) { moves = m, has_motion = true; }
+    template <bool> __device__ const Motion<T>& motion(int i, const Vector<T>& v, const Momentum<T>& from_here) {
+        load(i);
+        if (has_motion) return moves;
+        const auto f = linearise<Approximate>(Aim<T>(helix, v, from_here), helix, cov, v, from_here, frame.t);
         Vector<T> unused;
-        return engine::motion<Approximate>(f, f.l1(), f.l2(), p, false, unused);
+        return moves = engine::motion<Approximate>(f, f.l1(), f.l2(), from_here, false, unused);
+    }
+    __device__ void keep_response(int, const Response<T>& r) { answer = r, has_response = true; }
+    template <class F> __device__ const Response<T>& response(int i, const F& make) {
+        load(i);
+        return has_response ? answer : answer = make(i);
+    }
+    __device__ void keep_gradient(int, const Gradient<T, C>& g) { change = g, has_gradient = true; }
+    template <class F> __device__ const Gradient<T, C>& gradient(int i, const F& make) {
+        load(i);
+        return has_gradient ? change : change = make(i);
     }
     __device__ void keep_pull(int i, const Pull<T>& p) {
-        T* target = response + (first_weight + i) * 4;
+        T* target = response_rows + (first_weight + i) * 4;
         target[0] = p.force.x, target[1] = p.force.y, target[2] = p.force.z, target[3] = p.chi2;
     }
     __device__ Pull<T> pull(int i) const {
-        const T* p = response + (first_weight + i) * 4;
+        const T* p = response_rows + (first_weight + i) * 4;
         return {{p[0], p[1], p[2]}, p[3]};
     }
 
@@ -114,25 +178,30 @@ template <class T, class C, bool Approximate> struct Thread {
         return keep<T>(finite(m), m);
     }
     __device__ bool solved(const int32_t* status) const { return status[problem] < singular; }
-    __device__ void store(T value, void* target) const { static_cast<T*>(target)[problem] = value; }
-    __device__ void store_status(T value, int32_t* target) const { target[problem] = static_cast<int32_t>(value); }
+    // What all know, the first writes.
+    __device__ void store(T value, void* target) const {
+        if (mine == 0) static_cast<T*>(target)[problem] = value;
+    }
+    __device__ void store_status(T value, int32_t* target) const {
+        if (mine == 0) target[problem] = static_cast<int32_t>(value);
+    }
     __device__ void store(const Vector<T>& v, void* target) const {
         T* p = static_cast<T*>(target) + problem * 3;
-        if (target) p[0] = v.x, p[1] = v.y, p[2] = v.z;
+        if (target && mine == 0) p[0] = v.x, p[1] = v.y, p[2] = v.z;
     }
     __device__ void store(const Symmetric<T>& m, void* target) const {
         T* a = static_cast<T*>(target) + problem * 9;
-        if (target) a[0] = m.a11, a[1] = a[3] = m.a12, a[2] = a[6] = m.a13, a[4] = m.a22, a[5] = a[7] = m.a23, a[8] = m.a33;
+        if (target && mine == 0) a[0] = m.a11, a[1] = a[3] = m.a12, a[2] = a[6] = m.a13, a[4] = m.a22, a[5] = a[7] = m.a23, a[8] = m.a33;
     }
     template <int Each, class F> __device__ void write(void* target, F row) const {
-        for (int i = 0; target && i < longest; ++i) {
+        for (int i = mine; target && i < longest; i += every) {
             T numbers[Each];
             row(i, numbers);
             for (int k = 0; k < Each; ++k) static_cast<T*>(target)[(first_weight + i) * Each + k] = numbers[k];
         }
     }
     template <int Each, class F> __device__ void add(void* target, F row) const {
-        for (int i = 0; target && i < longest; ++i) {
+        for (int i = mine; target && i < longest; i += every) {
             T numbers[Each];
             row(i, numbers);
             for (int k = 0; k < Each; ++k) static_cast<T*>(target)[(first + i) * Each + k] += numbers[k];
@@ -140,17 +209,18 @@ template <class T, class C, bool Approximate> struct Thread {
     }
 };
 
-__device__ int64_t index() { return blockIdx.x * int64_t(threads_per_block) + threadIdx.x; }
+// Which problem, or jet, is this group's.
+__device__ int64_t index() { return (blockIdx.x * int64_t(threads_per_block) + threadIdx.x) / Group::every; }
 
 template <class T, class C, bool Ndive>
 __global__ void __launch_bounds__(threads_per_block) forward_kernel(EngineVertexInputs in, EngineVertexOutputs out) {
     if (index() >= in.jets * in.vertices) return;
     Thread<T, C, Ndive> thread(in, index(), out.momenta, out.response, nullptr, false);
-    for (int i = 0; i < thread.longest; ++i) thread.set_momentum(i, {T(0), T(0), T(0)});
+    for (int i = thread.mine; i < thread.longest; i += Group::every) thread.set_momentum(i, {T(0), T(0), T(0)});
     forward<Ndive, T>(thread, in, out);
 }
 
-// A thread does all vertices of a jet: the sums have a fixed order.
+// A group does all vertices of a jet, and a thread always the same tracks: the sums have a fixed order.
 template <class T, class C, bool Ndive>
 __global__ void __launch_bounds__(threads_per_block)
     backward_kernel(EngineVertexInputs in, EngineVertexOutputs solution, EngineVertexCotangents given, EngineVertexGradients out) {
@@ -163,10 +233,12 @@ __global__ void __launch_bounds__(threads_per_block)
 template <class T>
 __global__ void __launch_bounds__(threads_per_block)
     weights_kernel(EngineVertexInputs in, const void* response, EngineVertexCotangents given, void* weights) {
-    if (index() < in.jets * in.vertices) weights_backward<T>(in, response, given, weights, index(), index() + 1);
+    if (index() < in.jets * in.vertices) weights_backward<T>(in, response, given, weights, index(), index() + 1, Group{});
 }
 
-unsigned int blocks(int64_t items) { return static_cast<unsigned int>((items + threads_per_block - 1) / threads_per_block); }
+unsigned int blocks(int64_t groups) {
+    return static_cast<unsigned int>((groups * Group::every + threads_per_block - 1) / threads_per_block);
+}
 
 const char* launched() {
     const cudaError_t error = cudaGetLastError();

@@ -1,5 +1,6 @@
 // The iteration of the vertex fit, for any lane type. `Tracks` holds the tracks of a problem: q(i), covariance(i), weight(i), momentum(i),
-// its frame, prior and heaviest weight, and the motion found by the last pass, which the C++ kernel keeps and the CUDA kernel computes again.
+// its frame, prior and heaviest weight, and the motion found by the last pass. Who works on a problem has its tracks mine, mine + every, ... and
+// calls collect where a sum over all of them is needed, agree where all must say yes.
 #pragma once
 
 #include "mathematics.h"
@@ -12,6 +13,13 @@ struct Settings {
     double tolerance;
     int max_iterations;
     bool sandwich;
+};
+
+// Works on a problem alone.
+struct Alone {
+    static constexpr int mine = 0, every = 1;
+    template <class... Sums> ENGINE_INLINE void collect(Sums&...) const {}
+    template <class Mask> ENGINE_INLINE Mask agree(const Mask& mask) const { return mask; }
 };
 
 template <class T> struct Prior {
@@ -37,10 +45,12 @@ template <class T> struct Sums {
     Symmetric<T> m, spread;
     Vector<T> b;
     T chi2{}, straight{};
-    ENGINE_INLINE Sums(const Prior<T>& prior, const Vector<T>& v, const T& reference_t) : m(prior.information), spread(prior.information) {
+    ENGINE_INLINE void add_prior(const Prior<T>& prior, const Vector<T>& v, const T& reference_t) {
         if (!prior.given) return;
-        const Vector<T> away = prior.distance(v, reference_t);
-        b = m * away, chi2 = dot(away, b);
+        const Vector<T> away = prior.distance(v, reference_t), pull = prior.information * away;
+        const T one = constant<T>(1);
+        add(m, one, prior.information), add(spread, one, prior.information), add(b, one, pull);
+        chi2 += dot(away, pull);
     }
 };
 
@@ -60,7 +70,8 @@ template <class T> struct Course {
 };
 
 // One pass: the momenta after the last step, everything linearised at v and summed.
-template <bool Approximate, class T, class Tracks> ENGINE_INLINE void pass(Tracks& tracks, const Course<T>& at, Sums<T>& sums) {
+template <bool Approximate, class T, class Tracks> ENGINE_INLINE Sums<T> pass(Tracks& tracks, const Course<T>& at) {
+    Sums<T> sums;
     auto momentum = [&](int i) ENGINE_INLINED { return at.template follow<Approximate>(tracks, i); };
     each_linearised<Approximate, T>(tracks, at.v, at.iteration == 0, momentum, [&](int i, const Momentum<T>& p, const auto& f) ENGINE_INLINED {
         const T w = tracks.weight(i), scaled = w * f.scale, l1 = f.l1(), l2 = f.l2();
@@ -75,6 +86,9 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE void pass(Track
         const T tilt = tracks.frame.t - f.t * f.c;
         sums.straight += w * T(f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
     });
+    tracks.collect(sums.m, sums.spread, sums.b, sums.chi2, sums.straight);
+    sums.add_prior(tracks.prior, at.v, tracks.frame.t);
+    return sums;
 }
 
 // chi2 as the published code has it: the measurement's residuals at the last (v, p), not profiled.
@@ -85,6 +99,7 @@ template <class T, class Tracks> ENGINE_INLINE T plain_chi2(Tracks& tracks, cons
         const auto& cov = tracks.covariance(i);
         sum += tracks.weight(i) * T(f.e1 * f.e1 / cov.v11 + f.e2 * f.e2 / cov.v22 + f.e3 * f.e3 / cov.v33 + f.e4 * f.e4 / cov.v44 + f.e5 * f.e5 / cov.v55);
     });
+    tracks.collect(sum);
     return sum;
 }
 
@@ -106,8 +121,7 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
     out.chi2 = zero, out.status = constant<T>(not_converged);
     T last = zero;
     for (; at.iteration < settings.max_iterations && any(active); ++at.iteration) {
-        Sums<T> sums(tracks.prior, at.v, tracks.frame.t);
-        pass<Approximate, T>(tracks, at, sums);
+        const Sums<T> sums = pass<Approximate, T>(tracks, at);
         const Symmetric<T>& m = sums.m;
         const Factors<T> factors(m);
         mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);
@@ -133,7 +147,7 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
         last = gain;
         at.near = last < close;
     }
-    for (int i = 0; i < tracks.longest; ++i) at.template follow<Approximate>(tracks, i);
+    for (int i = tracks.mine; i < tracks.longest; i += Tracks::every) at.template follow<Approximate>(tracks, i);
     out.vertex = at.v;
     if constexpr (Approximate) out.chi2 = plain_chi2(tracks, at.v);
     return out;

@@ -148,6 +148,7 @@ ENGINE_INLINE Response<T> respond(const Linear<T, Off>& f, const Covariance<T, O
 // The gradients of a track: of its weight, and where `whole` also of its parameters and of the entries of its covariance.
 template <class T, class C> struct Gradient {
     T w, q[5], v[C::size];
+    Gradient() = default;
     ENGINE_INLINE Gradient(const Response<T>& r, const Vector<T>& lambda, const Cotangents<T>& ct, bool whole) {
         const Vector<T> at = turned(r.c, r.s, lambda);
         w = (dot(r.force, at) + ct.chi2 * r.chi2) + r.direct;

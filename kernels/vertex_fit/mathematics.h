@@ -187,20 +187,18 @@ ENGINE_INLINE Linear<T, Off> linearise(const Aim<T>& aim, const Helix<T>& q, con
     return f;
 }
 
-// body(i, p, f) for each of n tracks, with its momentum p = momentum(i), linearised at v. Some tracks are aimed first and then finished: the
+// body(i, p, f) for each own track, with its momentum p = momentum(i), linearised at v. Some tracks are aimed first and then finished: the
 // processor sees a hundred instructions ahead, and the second track's division need not wait for the first one's sums.
 template <bool Approximate, class T, class Tracks, class Momenta, class Body>
 ENGINE_INLINE void each_linearised(Tracks& tracks, const Vector<T>& v, bool fresh, Momenta momentum, Body body) {
-    constexpr int block = Tracks::block;
-    for (int from = 0; from < tracks.longest; from += block) {
+    constexpr int block = Tracks::block, every = Tracks::every;
+    for (int from = tracks.mine; from < tracks.longest; from += block * every) {
         Aim<T> aims[block];
         Momentum<T> p[block];
-        const int to = tracks.longest < from + block ? tracks.longest : from + block;
-        for (int i = from; i < to; ++i) p[i - from] = momentum(i), aims[i - from] = Aim<T>(tracks.q(i), v, p[i - from], fresh);
-        for (int i = from; i < to; ++i) {
-            const int k = i - from;
+        const int to = tracks.longest < from + block * every ? tracks.longest : from + block * every;
+        for (int i = from, k = 0; i < to; i += every, ++k) p[k] = momentum(i), aims[k] = Aim<T>(tracks.q(i), v, p[k], fresh);
+        for (int i = from, k = 0; i < to; i += every, ++k)
             body(i, p[k], linearise<Approximate>(aims[k], tracks.q(i), tracks.covariance(i), v, p[k], tracks.frame.t));
-        }
     }
 }
 

@@ -1,7 +1,7 @@
-// A problem's fit and gradients, whatever holds it: a lane of a tile on the processor (tile.h), a thread of a CUDA device (cuda.cu). Beyond what
-// fit.h asks of `Tracks` it has: valid(i) and measured(i) of the tracks; point, matrix and number read what a list holds for this problem (zero
-// where it is not finite), store writes there; write and add take rows of numbers of every track; pulls and, where `keeps`, responses
-// and gradients wait there between two passes; elsewhere they are computed again.
+// A problem's fit and gradients, whoever works on it: a lane of a tile on the processor (tile.h), a group of threads of a CUDA device (cuda.cu).
+// Beyond what fit.h asks of `Tracks` it has: valid(i) and measured(i) of the tracks; point, matrix and number read what a list holds for this
+// problem (zero where it is not finite), store writes there; write and add take rows of numbers of every track; pulls, responses and gradients
+// wait there between two passes, or are made again.
 #pragma once
 
 #include "cpu.h"
@@ -15,7 +15,7 @@ template <class T> struct Pull { Vector<T> force; T chi2; };
 // gradient of the weights is then a sum of four products.
 template <class T, class P> ENGINE_INLINE void respond_to_weights(P& problem, const Vector<T>& v, mask_t<T> sound, void* response) {
     const mask_t<T> none = T{} > T{};
-    Symmetric<T> exact = problem.prior.information;
+    Symmetric<T> exact;
     Vector<T> unused;
     const Cotangents<T> none_of_these;
     auto momentum = [&](int i) ENGINE_INLINED { return problem.momentum(i); };
@@ -23,13 +23,16 @@ template <class T, class P> ENGINE_INLINE void respond_to_weights(P& problem, co
         const Response<T> r = respond<false, false>(f, problem.covariance(i), problem.weight(i), Momentum<T>{}, none_of_these, exact, unused);
         problem.keep_pull(i, {turned_back(f.c, f.s, r.force), r.chi2});
     });
+    problem.collect(exact);
+    add(exact, constant<T>(1), problem.prior.information);
     const Factors<T> factors(exact);
-    for (int i = 0; i < problem.longest; ++i) {  // one track that is not finite silences the whole problem
+    for (int i = problem.mine; i < problem.longest; i += P::every) {  // one track that is not finite silences the whole problem
         Pull<T> pull = problem.pull(i);
         pull.force = problem.frame.vector_out(factors.solve(pull.force));
         sound = sound & ((finite(pull.force) & finite(pull.chi2)) | (problem.valid(i) == none));
         problem.keep_pull(i, pull);
     }
+    sound = problem.agree(sound);
     problem.template write<4>(response, [&](int i, T* row) ENGINE_INLINED {
         const Pull<T> pull = problem.pull(i);
         const mask_t<T> good = sound & problem.valid(i);
@@ -62,52 +65,51 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
                             const EngineVertexGradients& out) {
     const bool whole = out.tracks || out.covariance;
     const mask_t<T> none = T{} > T{};
+    const T one = constant<T>(1);
     const Vector<T> v = problem.frame.point_in(problem.point(solution.vertex));
     Cotangents<T> ct;
     ct.vertex = problem.frame.covector_in(problem.point(given.vertex));
     ct.chi2 = problem.number(given.chi2);
     ct.covariance = given.covariance != nullptr;
     auto momentum = [&](int i) ENGINE_INLINED { return problem.momentum(i); };
-    Symmetric<T> exact = problem.prior.information;
     if (ct.covariance) {
-        Symmetric<T> m = exact, spread = exact;
+        Symmetric<T> m, spread;
         each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED {
             const T w = problem.weight(i), scaled = w * f.scale;
             add(m, scaled, f.unscaled());
             add(spread, T(w * scaled), f.unscaled());
         });
+        problem.collect(m, spread);
+        add(m, one, problem.prior.information), add(spread, one, problem.prior.information);
         ct.gamma_m = problem.frame.matrix_in(problem.matrix(given.covariance));
         differentiate_covariance(ct, m, spread, in.sandwich != 0);
     }
-    Vector<T> rhs = ct.vertex;
+    Symmetric<T> exact;
+    Vector<T> rhs;
     auto answer = [&](int i, const auto& f, Symmetric<T>& sum, Vector<T>& side) ENGINE_INLINED {
         return respond<Ndive, true>(f, problem.covariance(i), problem.weight(i), problem.momentum_cotangent(i), ct, sum, side);
     };
     each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED {
-        const Response<T> r = answer(i, f, exact, rhs);
-        if constexpr (P::keeps) problem.keep_response(i, r);
+        problem.keep_response(i, answer(i, f, exact, rhs));
     });
+    problem.collect(exact, rhs);
+    add(exact, one, problem.prior.information), add(rhs, one, ct.vertex);
     const Vector<T> lambda = Factors<T>(exact).solve(rhs);
     mask_t<T> sound = problem.solved(solution.status) & finite(lambda) & finite(ct.gamma_m) & finite(ct.gamma_s);
-    auto gradient = [&](int i) ENGINE_INLINED {
-        if constexpr (P::keeps) {
-            return Gradient<T, C>(problem.response(i), lambda, ct, whole);
-        } else {
-            Symmetric<T> sum;
-            Vector<T> side;
-            const auto f = linearise<false>(Aim<T>(problem.q(i), v, momentum(i)), problem.q(i), problem.covariance(i), v, momentum(i), problem.frame.t);
-            return Gradient<T, C>(answer(i, f, sum, side), lambda, ct, whole);
-        }
+    auto response = [&](int i) ENGINE_INLINED {
+        Symmetric<T> sum;
+        Vector<T> side;
+        const auto f = linearise<false>(Aim<T>(problem.q(i), v, momentum(i)), problem.q(i), problem.covariance(i), v, momentum(i), problem.frame.t);
+        return answer(i, f, sum, side);
     };
-    for (int i = 0; i < problem.longest; ++i) {
+    auto gradient = [&](int i) ENGINE_INLINED { return Gradient<T, C>(problem.response(i, response), lambda, ct, whole); };
+    for (int i = problem.mine; i < problem.longest; i += P::every) {
         const Gradient<T, C> g = gradient(i);
         sound = sound & (g.all_finite() | (problem.valid(i) == none));  // one track that is not finite silences the whole problem
-        if constexpr (P::keeps) problem.keep_gradient(i, g);
+        problem.keep_gradient(i, g);
     }
-    auto found = [&](int i) ENGINE_INLINED {
-        if constexpr (P::keeps) return problem.gradient(i);
-        else return gradient(i);
-    };
+    sound = problem.agree(sound);
+    auto found = [&](int i) ENGINE_INLINED { return problem.gradient(i, gradient); };
     problem.template write<1>(out.weights, [&](int i, T* row) ENGINE_INLINED { row[0] = select<T>(sound & problem.valid(i), found(i).w, T{}); });
     problem.template add<5>(out.tracks, [&](int i, T* row) ENGINE_INLINED {
         const Gradient<T, C> g = found(i);
@@ -128,26 +130,28 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
 
 // The gradient of the weights of one problem from its response. A cotangent that is not finite counts as zero; a gradient that is not finite
 // silences the whole problem.
-template <class S> ENGINE_INLINE void weights_of(const S* ENGINE_RESTRICT response, const S* vertex, S chi2, S* ENGINE_RESTRICT out, int64_t tracks) {
+template <class S, class Who>
+ENGINE_INLINE void weights_of(const S* ENGINE_RESTRICT response, const S* vertex, S chi2, S* ENGINE_RESTRICT out, int64_t tracks, const Who& who) {
     const S zero = 0, none[3] = {};
     if (!vertex || !((vertex[0] + vertex[1] + vertex[2]) * zero == zero)) vertex = none;
     const S x = vertex[0], y = vertex[1], z = vertex[2], c = chi2 * zero == zero ? chi2 : zero;
     S sum = 0;
-    for (int64_t i = 0; i < tracks; ++i) {
+    for (int64_t i = who.mine; i < tracks; i += Who::every) {
         out[i] = (response[4 * i] * x + response[4 * i + 1] * y) + (response[4 * i + 2] * z + response[4 * i + 3] * c);
         sum += out[i] * zero;
     }
-    for (int64_t i = 0; !(sum == zero) && i < tracks; ++i) out[i] = zero;
+    const bool sound = who.agree(sum == zero);
+    for (int64_t i = who.mine; !sound && i < tracks; i += Who::every) out[i] = zero;
 }
-template <class S>
+template <class S, class Who = Alone>
 ENGINE_INLINE void weights_backward(const EngineVertexInputs& in, const void* response, const EngineVertexCotangents& ct, void* weights, int64_t first,
-                                    int64_t last) {
+                                    int64_t last, const Who& who = Who{}) {
     for (int64_t problem = first; problem < last; ++problem) {
         const int64_t jet = problem / in.vertices, start = in.offsets ? in.offsets[jet] : jet * in.padded;
         const int64_t tracks = in.offsets ? in.offsets[jet + 1] - start : in.padded;
         const int64_t at = start * in.jet_stride + problem % in.vertices * in.vertex_stride;
         weights_of(static_cast<const S*>(response) + at * 4, ct.vertex ? static_cast<const S*>(ct.vertex) + problem * 3 : nullptr,
-                   ct.chi2 ? static_cast<const S*>(ct.chi2)[problem] : S(0), static_cast<S*>(weights) + at, tracks);
+                   ct.chi2 ? static_cast<const S*>(ct.chi2)[problem] : S(0), static_cast<S*>(weights) + at, tracks, who);
     }
 }
 

@@ -7,10 +7,9 @@
 
 namespace engine {
 
-template <class T, class C> struct Tile {
+template <class T, class C> struct Tile : Alone {
     using S = scalar_t<T>;
     static constexpr int block = 4, lanes = scalar_of<T>::lanes;
-    static constexpr bool keeps = true;
     struct Slot {
         Helix<T> q;
         C cov;
@@ -70,9 +69,9 @@ template <class T, class C> struct Tile {
     ENGINE_INLINE void keep_pull(int i, const Pull<T>& p) { waiting[i].pull = p; }
     ENGINE_INLINE const Pull<T>& pull(int i) const { return waiting[i].pull; }
     ENGINE_INLINE void keep_response(int i, const Response<T>& r) { responses[i] = r; }
-    ENGINE_INLINE const Response<T>& response(int i) const { return responses[i]; }
+    template <class F> ENGINE_INLINE const Response<T>& response(int i, const F&) const { return responses[i]; }
     ENGINE_INLINE void keep_gradient(int i, const Gradient<T, C>& g) { waiting[i].gradient = g; }
-    ENGINE_INLINE const Gradient<T, C>& gradient(int i) const { return waiting[i].gradient; }
+    template <class F> ENGINE_INLINE const Gradient<T, C>& gradient(int i, const F&) const { return waiting[i].gradient; }
 
     // Take the problems from `first` on, at most up to `last`.
     ENGINE_INLINE void take(int64_t first, int64_t last) {

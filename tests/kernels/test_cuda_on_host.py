@@ -19,8 +19,9 @@ from engine_kernels import backends
 TESTS = Path(__file__).parent
 HOST = TESTS / "native" / "cuda_on_host"
 LAUNCH = re.compile(r"([A-Za-z_]\w*(?:<[^;()]*?>)?)<<<(\w+), (\w+), 0, (?:\w+|static_cast<\w+>\(\w+\))>>>\(")
+VERTEX_FIT = ("reference_data", "identities", "edge_cases", "gradients")
 LAUNCHES = {"vertex_fit": 7, "extrapolate": 4, "gather": 1, "sanitize": 1}
-FILES = ("device", "extrapolate", "vertex_fit_reference_data", "vertex_fit_identities", "vertex_fit_edge_cases")
+FILES = ("device", "extrapolate", *(f"vertex_fit_{name}" for name in VERTEX_FIT))
 
 
 @pytest.fixture
