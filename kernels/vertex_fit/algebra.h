@@ -45,6 +45,9 @@ template <class T> ENGINE_INLINE Symmetric<T> matrix_turned_back(const T& c, con
     const T ex = m.a11 * c - m.a12 * s, mx = m.a12 * c - m.a22 * s, ey = m.a11 * s + m.a12 * c, my = m.a12 * s + m.a22 * c;
     return {ex * c - mx * s, ex * s + mx * c, m.a13 * c - m.a23 * s, ey * s + my * c, m.a13 * s + m.a23 * c, m.a33};
 }
+template <class T> ENGINE_INLINE Symmetric<T> scaled(const Symmetric<T>& m, const T& k) {
+    return {m.a11 * k, m.a12 * k, m.a13 * k, m.a22 * k, m.a23 * k, m.a33 * k};
+}
 // m - a b^T, where that is symmetric.
 template <class T> ENGINE_INLINE Symmetric<T> less(const Symmetric<T>& m, const Vector<T>& a, const Vector<T>& b) {
     return {m.a11 - a.x * b.x, m.a12 - a.x * b.y, m.a13 - a.x * b.z, m.a22 - a.y * b.y, m.a23 - a.y * b.z, m.a33 - a.z * b.z};

@@ -67,10 +67,7 @@ template <class T, class C, bool Approximate> struct Thread : Group {
         longest = static_cast<int>(in.offsets ? in.offsets[jet + 1] - first : in.padded);
         first_weight = first * in.jet_stride + problem % in.vertices * in.vertex_stride;
         set_frame();
-        prior.given = in.prior_information != nullptr;
-        if (!prior.given) return;
-        prior.information = frame.matrix_in(matrix(in.prior_information));
-        prior.position = frame.point_in(point(in.prior_position));
+        if (in.prior_information) prior.set(frame, stored_point(in.prior_position), stored_matrix(in.prior_information));
     }
 
     // That of the heaviest track, of several the first.
@@ -96,19 +93,19 @@ template <class T, class C, bool Approximate> struct Thread : Group {
         if (i == current) return;
         current = i, has_momentum = has_motion = has_response = has_gradient = false;
         const int64_t row = first + i;
-        T q[5] = {}, v[C::width] = {};
+        T q[5] = {}, v[C::width] = {}, zero = 0, sum = 0;
         good = !in.mask || in.mask[row], w = 0;
         if (good) {
             for (int k = 0; k < 5; ++k) q[k] = static_cast<const T*>(in.tracks)[row * 5 + k];
             for (int k = 0; k < C::width; ++k) v[k] = static_cast<const T*>(in.covariance)[row * C::width + k];
             w = static_cast<const T*>(in.weights)[first_weight + i];
         }
-        good = good & finite(w) & (w >= 0);
-        for (int k = 0; k < 5; ++k) good = good & finite(q[k]) & (v[C::upper(k)] > 0);
-        for (int k = 0; k < C::width; ++k) good = good & finite(v[k]);
+        for (int k = 0; k < C::size; ++k) cov[k] = k < 5 ? v[C::upper(k)] : (v[C::upper(k)] + v[C::lower(k)]) * T(0.5), sum += cov[k] * zero;
+        for (int k = 0; k < 5; ++k) sum += q[k] * zero;
+        good = good & (w >= 0) & cov.positive() & (sum + w * zero == 0);
         T sine = 1, cosine = 0;
         if (good) sine_cosine(q[3], sine, cosine), good = absolute(sine) > T(1e-5);
-        for (int k = 0; k < C::size; ++k) cov[k] = good ? (k < 5 ? v[C::upper(k)] : (v[C::upper(k)] + v[C::lower(k)]) * T(0.5)) : T(k < 5);
+        for (int k = 0; k < C::size; ++k) cov[k] = good ? cov[k] : T(C::no_track(k));
         phi = good ? q[2] : T(0), theta = good ? q[3] : T(0), w = good ? w : T(0);
         helix = good ? Helix<T>{q[0], q[1] - frame.z, T(0), T(1), cosine / sine, q[4]} : Helix<T>{T(0), T(0), T(0), T(1), T(0), T(0)};
         if (good) sine_cosine(phi - frame.phi, helix.s, helix.c);
@@ -163,19 +160,14 @@ template <class T, class C, bool Approximate> struct Thread : Group {
         return {{p[0], p[1], p[2]}, p[3]};
     }
 
-    __device__ T number(const void* source) const {
-        const T value = source ? static_cast<const T*>(source)[problem] : T(0);
-        return finite(value) ? value : T(0);
-    }
-    __device__ Vector<T> point(const void* source) const {
+    __device__ T stored_number(const void* source) const { return source ? static_cast<const T*>(source)[problem] : T(0); }
+    __device__ Vector<T> stored_point(const void* source) const {
         const T* p = static_cast<const T*>(source) + problem * 3;
-        const Vector<T> v = source ? Vector<T>{p[0], p[1], p[2]} : Vector<T>{};
-        return keep<T>(finite(v), v);
+        return source ? Vector<T>{p[0], p[1], p[2]} : Vector<T>{};
     }
-    __device__ Symmetric<T> matrix(const void* source) const {
+    __device__ Symmetric<T> stored_matrix(const void* source) const {
         const T *a = static_cast<const T*>(source) + problem * 9, half = T(0.5);
-        const Symmetric<T> m{a[0], (a[1] + a[3]) * half, (a[2] + a[6]) * half, a[4], (a[5] + a[7]) * half, a[8]};
-        return keep<T>(finite(m), m);
+        return {a[0], (a[1] + a[3]) * half, (a[2] + a[6]) * half, a[4], (a[5] + a[7]) * half, a[8]};
     }
     __device__ bool solved(const int32_t* status) const { return status[problem] < singular; }
     // What all know, the first writes.

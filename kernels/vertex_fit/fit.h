@@ -24,8 +24,18 @@ struct Alone {
 
 template <class T> struct Prior {
     bool given = false;
-    Vector<T> position;        // in the frame of the problem, not sheared
-    Symmetric<T> information;  // in the basis b, zero where none is given
+    mask_t<T> known = T{} > T{};  // finite
+    Vector<T> position;           // in the frame of the problem, not sheared
+    Symmetric<T> information;     // in the basis b, zero where none is known
+    T noise{};                    // what may be rounding of the information: a line's along it. A diagonal matrix has none.
+    // From the laboratory.
+    ENGINE_INLINE void set(const Frame<T>& frame, const Vector<T>& place, const Symmetric<T>& matrix) {
+        given = true, known = finite(place) & finite(matrix);
+        const Symmetric<T> m = keep<T>(known, matrix);
+        position = frame.point_in(keep<T>(known, place)), information = frame.matrix_in(m);
+        const T mixed = absolute(m.a12) + absolute(m.a13) + absolute(m.a23), size = information.a11 + information.a22 + information.a33;
+        noise = select<T>(mixed > T{}, constant<T>(rounding<T>) * size, T{});
+    }
     // U^-1 (x0 - v): the basis b takes z - t x where x counts along b1.
     ENGINE_INLINE Vector<T> distance(const Vector<T>& v, const T& t) const {
         const Vector<T> d = position - v;
@@ -45,39 +55,68 @@ template <class T> struct Sums {
     Symmetric<T> m, spread;
     Vector<T> b;
     T chi2{}, straight{};
-    ENGINE_INLINE void add_prior(const Prior<T>& prior, const Vector<T>& v, const T& reference_t) {
+    ENGINE_INLINE void add_prior(const Prior<T>& prior, const Vector<T>& v, const T& reference_t, const T& share) {
         if (!prior.given) return;
         const Vector<T> away = prior.distance(v, reference_t), pull = prior.information * away;
         const T one = constant<T>(1);
-        add(m, one, prior.information), add(spread, one, prior.information), add(b, one, pull);
+        add(m, one, prior.information), add(spread, share, prior.information), add(b, one, pull);
         chi2 += dot(away, pull);
     }
 };
 
-// A fit under way: where the last step came from, and who still moves.
+// A fit under way: the last good point and the step from there to v, who follows it, and who has been called back to a shorter one.
 template <class T> struct Course {
     Vector<T> v, previous, step;
-    mask_t<T> moving, near;
+    mask_t<T> moving, back, near;
+    bool any_back = false;
     int iteration = 0;
-    // The momentum of track i after the last step, where it moves.
+    // The momentum of track i after the last step, where it moves; after a step that was too long as the measured helix has it at v.
     template <bool Approximate, class Tracks> ENGINE_INLINE Momentum<T> follow(Tracks& tracks, int i) const {
         Momentum<T> p = tracks.momentum(i);
         if (!iteration) return p;
         p = keep<T>(moving, tracks.template motion<Approximate>(i, previous, p).after(step), p);
+        if (any_back) {
+            const Helix<T>& q = tracks.q(i);
+            p = keep<T>(back, Momentum<T>{q.rho * T(v.x * q.c + v.y * q.s), T{}, T{}}, p);
+        }
         tracks.set_momentum(i, p);
         return p;
     }
 };
 
+// How far a step of Gauss and Newton is followed. They know nothing of the curvature of the residuals: where tracks are nearly parallel, steps
+// along the jet are up to some times too long, swing about the minimum, or leave it for good.
+template <class T> struct Reach {
+    T length = constant<T>(1);  // of the last step, in steps of Gauss and Newton
+    T objective{}, slope{};     // at the last good point: the objective, and half its fall with the step to first order
+    // Whether the objective has risen by more than rounding, or the first order in the momenta, leaves open.
+    ENGINE_INLINE mask_t<T> rose(const T& now, const T& heaviest) const {
+        return now > objective + (constant<T>(0.03) * objective + constant<T>(sizeof(scalar_t<T>) == 8 ? 1e-3 : 1e-2) * heaviest);
+    }
+    // After a good step: where the slope would vanish along the last step if it went on changing as it did, if that differs by much.
+    ENGINE_INLINE T next(const T& slope_now) const {
+        const T one = constant<T>(1), fall = slope - slope_now, most = constant<T>(2), least = constant<T>(0.01);
+        const T zero_at = length * slope / select<T>(fall > constant<T>(1e-3) * slope, fall, constant<T>(1e-3) * slope);
+        const T within = select<T>(zero_at < most, select<T>(zero_at > least, zero_at, least), most);
+        return select<T>(absolute(slope_now) > constant<T>(0.2) * slope, within, one);
+    }
+    // After a step that went up: the part of it where a parabola through what is known is least.
+    ENGINE_INLINE T part(const T& now) const {
+        const T half = constant<T>(0.5), least = constant<T>(0.1), at = slope / (now - objective + slope + slope);
+        return select<T>(at > least, select<T>(at < half, at, half), least);
+    }
+};
+
 // One pass: the momenta after the last step, everything linearised at v and summed.
-template <bool Approximate, class T, class Tracks> ENGINE_INLINE Sums<T> pass(Tracks& tracks, const Course<T>& at) {
+// `share`: one over the heaviest weight; `spread` is that of the squared weights times it, which neither over- nor underflows before the others.
+template <bool Approximate, class T, class Tracks> ENGINE_INLINE Sums<T> pass(Tracks& tracks, const Course<T>& at, const T& share) {
     Sums<T> sums;
     auto momentum = [&](int i) ENGINE_INLINED { return at.template follow<Approximate>(tracks, i); };
     each_linearised<Approximate, T>(tracks, at.v, at.iteration == 0, momentum, [&](int i, const Momentum<T>& p, const auto& f) ENGINE_INLINED {
         const T w = tracks.weight(i), scaled = w * f.scale, l1 = f.l1(), l2 = f.l2();
         const Symmetric<T> part = f.unscaled();
         add(sums.m, scaled, part);
-        add(sums.spread, T(w * scaled), part);
+        add(sums.spread, T(T(w * share) * scaled), part);
         Vector<T> down = f.force(l1, l2);
         tracks.keep_motion(i, motion<Approximate>(f, l1, l2, p, at.near, down));
         add(sums.b, w, down);
@@ -87,7 +126,7 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Sums<T> pass(Tr
         sums.straight += w * T(f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
     });
     tracks.collect(sums.m, sums.spread, sums.b, sums.chi2, sums.straight);
-    sums.add_prior(tracks.prior, at.v, tracks.frame.t);
+    sums.add_prior(tracks.prior, at.v, tracks.frame.t, share);
     return sums;
 }
 
@@ -103,49 +142,78 @@ template <class T, class Tracks> ENGINE_INLINE T plain_chi2(Tracks& tracks, cons
     return sum;
 }
 
+// Whether the sums determine a vertex: every pivot is more than the rounding of its element and of the prior, as far as the elimination carries
+// that; at the start also whether something tells where along the jet it is.
+template <class T> ENGINE_INLINE mask_t<T> determined(const Sums<T>& sums, const Factors<T>& factors, const Prior<T>& prior, bool first) {
+    const T digits = constant<T>(rounding<T>), one = constant<T>(1), noise = prior.noise;
+    const T parallel = constant<T>(sizeof(scalar_t<T>) == 8 ? 1e-14 : 1e-11);  // information along the jet over across it: (opening angle)^2
+    const T l31 = factors.m2 * factors.n - factors.m1;
+    const T noise2 = noise * (one + factors.m2 * factors.m2), noise1 = noise * ((one + factors.n * factors.n) + l31 * l31);
+    const Symmetric<T>& m = sums.m;
+    const mask_t<T> regular = (m.a33 > noise) & (factors.pivot2 > digits * m.a22 + noise2) & (factors.pivot1 > digits * m.a11 + noise1);
+    return first ? regular & ((prior.information.a11 > noise) | (sums.straight > parallel * (m.a22 + m.a33))) : regular;
+}
+
 // From the point `start` of the frame.
 template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Tracks& tracks, const Vector<T>& start, const Settings& settings) {
     constexpr bool wide = sizeof(scalar_t<T>) == 8;
-    const T zero{}, one = constant<T>(1), heaviest = tracks.heaviest;
-    const T parallel = constant<T>(wide ? 1e-14 : 1e-11);  // information along the jet over across it: (opening angle)^2
-    const T digits = constant<T>(wide ? 4e-15 : 2e-6);     // a pivot below this part of its element is rounding
-    const T stalled = constant<T>(wide ? 1e-18 : 1e-5);    // below this a step that no longer shrinks is rounding
-    const T limit = constant<T>(settings.tolerance) * select<T>(heaviest > zero, heaviest, one);
-    const T least = constant<T>(1e-6);                     // no better convergence than this is trusted
-    const T near = constant<T>(5e2);                       // chi2 and covariance are those of the point before the last step
-    const T close = constant<T>(1e4) * heaviest;           // a step of a hundred standard deviations
+    const T zero{}, one = constant<T>(1), heaviest = tracks.heaviest, weight = select<T>(heaviest > zero, heaviest, one), share = one / weight;
+    const T stalled = constant<T>(wide ? 1e-18 : 1e-5);  // below this a step that no longer shrinks is rounding
+    const T limit = constant<T>(settings.tolerance) * weight;
+    const T least = constant<T>(1e-6);                   // no better convergence than this is trusted
+    const T near = constant<T>(5e2);                     // chi2 and covariance are those of the point before the last step
+    const T close = constant<T>(1e4) * heaviest;         // a step of a hundred standard deviations
     const mask_t<T> none = zero > one;
-    mask_t<T> active = one > zero;
-    Course<T> at{start, start, Vector<T>{}, none, none};
+    mask_t<T> active = one > zero, whole = none;         // whole: the last step was as long as Gauss and Newton want it
+    Course<T> at{start, start, Vector<T>{}, none, none, none};
+    Reach<T> reach;
     Fit<T> out;
     out.chi2 = zero, out.status = constant<T>(not_converged);
     T last = zero;
     for (; at.iteration < settings.max_iterations && any(active); ++at.iteration) {
-        const Sums<T> sums = pass<Approximate, T>(tracks, at);
-        const Symmetric<T>& m = sums.m;
-        const Factors<T> factors(m);
-        mask_t<T> regular = (m.a33 > zero) & (factors.pivot2 > digits * m.a22) & (factors.pivot1 > digits * m.a11);
-        if (at.iteration == 0) {
-            const Symmetric<T>& known = tracks.prior.information;
-            regular = regular & ((known.a11 + known.a22 + known.a33 > zero) | (sums.straight > parallel * (m.a22 + m.a33)));
-        }
+        const bool first = at.iteration == 0;
+        const Sums<T> sums = pass<Approximate, T>(tracks, at, share);
+        const Factors<T> factors(sums.m);
+        const mask_t<T> regular = determined(sums, factors, tracks.prior, first);
         const Vector<T> d = factors.solve(sums.b);
         const T gain = dot(sums.b, d);
         Symmetric<T> covariance = factors.inverse();
-        if (settings.sandwich) covariance = sandwich(covariance, sums.spread);
-        const mask_t<T> good = active & regular & finite(gain + d.x + d.y + d.z + sums.chi2) & finite(covariance.a11 + covariance.a22 + covariance.a33);
-        out.status = select<T>(active & (regular == none), constant<T>(singular), out.status);
+        if (settings.sandwich) covariance = scaled(sandwich(covariance, sums.spread), weight);
+        const mask_t<T> sound = active & regular & finite(gain + d.x + d.y + d.z + sums.chi2) & finite(covariance.a11 + covariance.a22 + covariance.a33);
+        const mask_t<T> good = Approximate || first ? sound : sound & (reach.rose(sums.chi2, heaviest) == none);
+        out.status = select<T>(Approximate || first ? active & (good == none) : none, constant<T>(singular), out.status);
         out.covariance = keep<T>(good, covariance, out.covariance);
         out.chi2 = select<T>(good, sums.chi2 - gain, out.chi2);
-        at.step = keep<T>(good, d), at.previous = at.v, at.moving = good;
-        at.v = {at.v.x + at.step.x, at.v.y + at.step.y, at.v.z + (at.step.z + tracks.frame.t * at.step.x)};
         // The step just taken is still applied: what remains is the one to come, smaller by the ratio of the last two.
-        const T ratio = at.iteration ? gain / last : one, remaining = gain * select<T>(ratio < one, select<T>(ratio > least, ratio, least), one);
+        const T ratio = select<T>(whole, gain / last, one), remaining = gain * select<T>(ratio < one, select<T>(ratio > least, ratio, least), one);
         const mask_t<T> arrived = good & (((remaining < limit) & (gain < near * limit)) | ((gain < stalled * heaviest) & (gain > constant<T>(0.25) * last)));
         if (!Approximate || at.iteration + 1 == settings.max_iterations) out.status = select<T>(Approximate ? good : arrived, zero, out.status);
-        active = Approximate ? good : good & (arrived == none);
-        last = gain;
+        at.previous = keep<T>(good, at.v, at.previous), at.moving = good;
+        if constexpr (Approximate) {
+            at.step = keep<T>(good, d), active = good;
+        } else {
+            const T length = first ? one : select<T>(arrived, one, reach.next(dot(sums.b, at.step)));
+            whole = good & (length == one);
+            at.back = active & (good == none), at.any_back = !first && any(at.back);
+            Vector<T> shorter;
+            if (at.any_back) {
+                const T part = select<T>(sound, reach.part(sums.chi2), constant<T>(0.1));
+                shorter = at.step * part;
+                reach.length = select<T>(at.back, reach.length * part, reach.length), reach.slope = select<T>(at.back, reach.slope * part, reach.slope);
+            }
+            at.step = keep<T>(good, Vector<T>(d * length), shorter);
+            reach.length = select<T>(good, length, reach.length), reach.slope = select<T>(good, length * gain, reach.slope);
+            reach.objective = select<T>(good, sums.chi2, reach.objective);
+            active = first ? good & (arrived == none) : active & (arrived == none);
+        }
+        const Vector<T> there{at.previous.x + at.step.x, at.previous.y + at.step.y, at.previous.z + (at.step.z + tracks.frame.t * at.step.x)};
+        at.v = keep<T>(at.moving | at.back, there, at.v);
+        last = select<T>(good, gain, last);
         at.near = last < close;
+    }
+    if constexpr (!Approximate) {  // who has not arrived stays at the best point that he has seen
+        at.v = keep<T>(active, at.previous, at.v), at.moving = at.moving & (active == none), at.back = at.back & active;
+        out.chi2 = select<T>(active, reach.objective, out.chi2);
     }
     for (int i = tracks.mine; i < tracks.longest; i += Tracks::every) at.template follow<Approximate>(tracks, i);
     out.vertex = at.v;

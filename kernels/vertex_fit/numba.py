@@ -13,7 +13,7 @@ from ..jitted import compiled
 from . import algebra, numba_fit, numba_gradient, track_model
 from .numba_fit import Given
 from .problem import Gradients, Problem, Solution
-from .usable import prior_of, settled, start_of, upper
+from .usable import prior_of, rounding, settled, start_of, upper, usable
 
 _MODULES = (algebra, track_model, numba_fit, numba_gradient)
 _forward, _backward = compiled(_MODULES, numba_fit.forward, numba_gradient.backward)
@@ -40,15 +40,13 @@ def _tensors(arrays: Iterable[Any], like: Iterable[Tensor | None]) -> list[Any]:
 def _given(problem: Problem) -> Given:
     jets, vertices, padded, _, _ = problem.shape
     offsets = np.arange(jets + 1) * padded if problem.offsets is None else problem.offsets.numpy()
-    weights, mask, total = problem.weights, problem.mask, problem.tracks.numel() // 5
-    if mask is not None:
-        weights = torch.where(mask.unsqueeze(-2) if weights.dim() > mask.dim() else mask, weights, -1.0)
+    weights, total = torch.where(usable(problem), problem.weights, -1.0), problem.tracks.numel() // 5
     position, information = prior_of(problem) or (None, None)
     numbers = _flat(problem.tracks, total, 5), _flat(problem.covariance, total, 25 if problem.full else 5)
     prior = _flat(position, jets * vertices, 3), _six(information, jets * vertices)
     settings: Any = problem.ndive, problem.sandwich, problem.tolerance, problem.max_iterations
-    longest = int(np.diff(offsets).max(initial=0))
-    return Given(problem.shape, longest, offsets, *numbers, _flat(weights, weights.numel()), *prior, *settings)
+    longest, digits = int(np.diff(offsets).max(initial=0)), rounding(problem.tracks)
+    return Given(problem.shape, longest, offsets, *numbers, _flat(weights, weights.numel()), *prior, digits, *settings)
 
 
 def forward(problem: Problem) -> Solution:

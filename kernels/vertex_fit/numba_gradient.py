@@ -120,7 +120,7 @@ def backward(given: Given, vertex: Any, momenta: Any, solved: Any, ct: Any, cova
     for problem in range(len(solved)):
         if not solved[problem]:
             continue
-        n, _, frame, _, known = load(given, problem, tracks)
+        n, _, frame, _, known, _ = load(given, problem, tracks)
         linear, responses = [], []
         x, c, gm, gs = vertex[problem], ct_vertex[problem], ZERO, ZERO
         m, spread, exact, rhs = known, known, known, times(basis(frame), (c[0], c[1], c[2]))

@@ -1,6 +1,6 @@
 // A problem's fit and gradients, whoever works on it: a lane of a tile on the processor (tile.h), a group of threads of a CUDA device (cuda.cu).
-// Beyond what fit.h asks of `Tracks` it has: valid(i) and measured(i) of the tracks; point, matrix and number read what a list holds for this
-// problem (zero where it is not finite), store writes there; write and add take rows of numbers of every track; pulls, responses and gradients
+// Beyond what fit.h asks of `Tracks` it has: valid(i) and measured(i) of the tracks; stored_point, stored_matrix and stored_number read what a list
+// holds for this problem (of none: zero), store writes there; write and add take rows of numbers of every track; pulls, responses and gradients
 // wait there between two passes, or are made again.
 #pragma once
 
@@ -10,6 +10,11 @@
 namespace engine {
 
 template <class T> struct Pull { Vector<T> force; T chi2; };
+
+// Zero where not all of it is finite.
+template <class T> ENGINE_INLINE T cleaned(const T& x) { return select<T>(finite(x), x, T{}); }
+template <class T> ENGINE_INLINE Vector<T> cleaned(const Vector<T>& v) { return keep<T>(finite(v), v); }
+template <class T> ENGINE_INLINE Symmetric<T> cleaned(const Symmetric<T>& m) { return keep<T>(finite(m), m); }
 
 // How vertex and chi2 answer to each weight: d(x, y, z, chi2)/dw of every track. While the tracks of a solution are at hand this is cheap; a
 // gradient of the weights is then a sum of four products.
@@ -42,7 +47,7 @@ template <class T, class P> ENGINE_INLINE void respond_to_weights(P& problem, co
 }
 
 template <bool Ndive, class T, class P> ENGINE_INLINE void forward(P& problem, const EngineVertexInputs& in, const EngineVertexOutputs& out) {
-    const Vector<T> start = problem.point(in.seed ? in.seed : in.prior_position);
+    const Vector<T> start = cleaned(problem.stored_point(in.seed ? in.seed : in.prior_position));
     const Fit<T> result = fit<Ndive, T>(problem, problem.frame.point_in(start), {in.tolerance, in.max_iterations, in.sandwich != 0});
     const Vector<T> point = problem.frame.point_out(result.vertex);
     const Symmetric<T> spread = problem.frame.matrix_out(result.covariance);
@@ -66,10 +71,10 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
     const bool whole = out.tracks || out.covariance;
     const mask_t<T> none = T{} > T{};
     const T one = constant<T>(1);
-    const Vector<T> v = problem.frame.point_in(problem.point(solution.vertex));
+    const Vector<T> v = problem.frame.point_in(cleaned(problem.stored_point(solution.vertex)));
     Cotangents<T> ct;
-    ct.vertex = problem.frame.covector_in(problem.point(given.vertex));
-    ct.chi2 = problem.number(given.chi2);
+    ct.vertex = problem.frame.covector_in(cleaned(problem.stored_point(given.vertex)));
+    ct.chi2 = cleaned(problem.stored_number(given.chi2));
     ct.covariance = given.covariance != nullptr;
     auto momentum = [&](int i) ENGINE_INLINED { return problem.momentum(i); };
     if (ct.covariance) {
@@ -81,7 +86,7 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
         });
         problem.collect(m, spread);
         add(m, one, problem.prior.information), add(spread, one, problem.prior.information);
-        ct.gamma_m = problem.frame.matrix_in(problem.matrix(given.covariance));
+        ct.gamma_m = problem.frame.matrix_in(cleaned(problem.stored_matrix(given.covariance)));
         differentiate_covariance(ct, m, spread, in.sandwich != 0);
     }
     Symmetric<T> exact;
@@ -123,7 +128,7 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
     Vector<T> position;
     Symmetric<T> information;
     prior_gradient(problem.frame, problem.prior, v, lambda, ct, position, information);
-    sound = sound & finite(position) & finite(information);
+    sound = sound & problem.prior.known & finite(position) & finite(information);
     problem.store(keep<T>(sound, position), out.prior_position);
     problem.store(keep<T>(sound, information), out.prior_information);
 }

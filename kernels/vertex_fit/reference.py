@@ -13,10 +13,10 @@ from torch.jit._trace import is_tracing
 
 from .algebra import congruent, inverse, rows
 from .implicit import backward as backward
-from .iteration import Setup, State, first_state, linearised, looped, step
+from .iteration import Setup, State, first_state, linearised, looped, settle, step
 from .problem import Problem, Solution
 from .track_model import Frame, basis, laboratory, plain_chi2, point_in, point_out
-from .usable import components, prior_of, settled, square, start_of, upper, usable
+from .usable import components, noise_of, prior_of, settled, square, start_of, upper, usable
 
 EXPORTED_ITERATIONS = 6
 
@@ -70,7 +70,12 @@ def _solve(problem: Problem, *, early: bool = True) -> Solution:
     limit = problem.tolerance * torch.where(heaviest > 0, heaviest, 1.0)
     prior: Any = ()
     if (given := prior_of(problem)) is not None:
-        prior = point_in(frame, *given[0].unbind(-1)), congruent(basis(frame), upper(given[1]))  # type: ignore[arg-type]
+        known = congruent(basis(frame), upper(given[1]))  # type: ignore[arg-type]
+        prior = (
+            point_in(frame, *given[0].unbind(-1)),
+            known,
+            noise_of(problem, given[1]) * (known[0] + known[3] + known[5]),
+        )
     setup = Setup((d0, z0, phi, theta, rho), cov, weights, frame, prior, heaviest, limit)
     state = _arrive(setup, first_state(setup, point_in(frame, *start.unbind(-1))), problem, early=early)
     return settled(_found(problem, setup, state, good), start)
@@ -85,7 +90,9 @@ def _arrive(setup: Setup, state: State, problem: Problem, *, early: bool) -> Sta
         if is_tracing() and problem.max_iterations > 1:
             state = looped(setup, state, problem.max_iterations - 1, approximate=problem.ndive)
             break
-    return state._replace(status=torch.where(state.active > 0, 0.0, state.status)) if problem.ndive else state
+    if not problem.ndive:
+        return settle(setup, state)
+    return state._replace(status=torch.where(state.active > 0, 0.0, state.status))
 
 
 def _found(problem: Problem, setup: Setup, state: State, good: Tensor) -> Solution:
@@ -95,7 +102,8 @@ def _found(problem: Problem, setup: Setup, state: State, good: Tensor) -> Soluti
         f = linearised(setup.q, setup.cov, state.v, state.p, frame.t, True)
         chi2 = (setup.weights * plain_chi2(f, setup.cov)).sum(-1)
     if problem.sandwich:
-        covariance = congruent(rows(covariance), state.squares)
+        weight = torch.where(setup.heaviest > 0, setup.heaviest, 1.0)
+        covariance = tuple(weight * entry for entry in congruent(rows(covariance), state.squares))  # type: ignore[assignment]
     momenta = torch.stack([phi + frame.phi[..., None], theta, rho], dim=-1)
     momenta = torch.where((good & torch.isfinite(momenta).all(-1)).unsqueeze(-1), momenta, 0.0)
     vertex, matrix = torch.stack(point_out(frame, state.v), dim=-1), square(congruent(laboratory(frame), covariance))

@@ -92,10 +92,7 @@ template <class T, class C> struct Tile : Alone {
         stride = (start(jet + 1 + lanes / in.vertices) - ahead) / (longest ? longest : 1) + 1;
         load();
         clean();
-        prior.given = in.prior_information != nullptr;
-        if (!prior.given) return;
-        prior.information = frame.matrix_in(matrix(in.prior_information));
-        prior.position = frame.point_in(point(in.prior_position));
+        if (in.prior_information) prior.set(frame, stored_point(in.prior_position), stored_matrix(in.prior_information));
     }
     // The momenta of a solution and their cotangents (or null).
     ENGINE_INLINE void take_solution(const void* found, const void* cotangents) {
@@ -107,25 +104,23 @@ template <class T, class C> struct Tile : Alone {
         read<3>(cotangents, first_weight, [&](int i, const T* p) ENGINE_INLINED { rest[i].cotangent = keep<T>(valid(i), Momentum<T>{p[0], p[1], p[2]}); });
     }
 
-    // What a list holds for each problem, zero where it is not finite; null: zero.
+    // What a list holds for each problem; null: zero.
     template <int N> ENGINE_INLINE void numbers(const void* source, T (&out)[N]) const { from_lanes(source, problem, source ? used : 0, out); }
-    ENGINE_INLINE T number(const void* source) const {
+    ENGINE_INLINE T stored_number(const void* source) const {
         T a[1] = {};
         numbers(source, a);
-        return select<T>(finite(a[0]), a[0], T{});
+        return a[0];
     }
-    ENGINE_INLINE Vector<T> point(const void* source) const {
+    ENGINE_INLINE Vector<T> stored_point(const void* source) const {
         T a[3] = {};
         numbers(source, a);
-        const Vector<T> v{a[0], a[1], a[2]};
-        return keep<T>(finite(v), v);
+        return {a[0], a[1], a[2]};
     }
-    ENGINE_INLINE Symmetric<T> matrix(const void* source) const {
+    ENGINE_INLINE Symmetric<T> stored_matrix(const void* source) const {
         T a[9] = {};
         numbers(source, a);
         const T half = constant<T>(0.5);
-        const Symmetric<T> m{a[0], (a[1] + a[3]) * half, (a[2] + a[6]) * half, a[4], (a[5] + a[7]) * half, a[8]};
-        return keep<T>(finite(m), m);
+        return {a[0], (a[1] + a[3]) * half, (a[2] + a[6]) * half, a[4], (a[5] + a[7]) * half, a[8]};
     }
     ENGINE_INLINE mask_t<T> solved(const int32_t* status) const {
         T out{};
@@ -202,12 +197,8 @@ private:
         for (int i = 0; i < longest; ++i) {
             Slot& slot = slots[i];
             T sum = (slot.q.d0 * zero + slot.q.z0 * zero) + (rest[i].phi * zero + rest[i].theta * zero) + slot.q.rho * zero, others = slot.w * zero;
-            mask_t<T> good = valid(i) & (slot.w >= zero);
-            for (int k = 0; k < C::size; ++k) {
-                if (k < 5) good = good & (slot.cov[k] > zero);
-                others += slot.cov[k] * zero;
-            }
-            keep_where(i, good & (sum + others == zero));
+            for (int k = 0; k < C::size; ++k) others += slot.cov[k] * zero;
+            keep_where(i, valid(i) & (slot.w >= zero) & slot.cov.positive() & (sum + others == zero));
         }
         frame = {};
         heaviest = constant<T>(-1);
@@ -237,7 +228,7 @@ private:
         const T zero{};
         Slot& slot = slots[i];
         for (T* value : {&slot.q.d0, &slot.q.z0, &slot.q.rho, &slot.q.t, &slot.w, &rest[i].phi, &rest[i].valid}) *value = select<T>(good, *value, zero);
-        for (int k = 0; k < C::size; ++k) slot.cov[k] = select<T>(good, slot.cov[k], constant<T>(k < 5));
+        for (int k = 0; k < C::size; ++k) slot.cov[k] = select<T>(good, slot.cov[k], constant<T>(C::no_track(k)));
         rest[i].theta = select<T>(good, rest[i].theta, constant<T>(1.5));
     }
 };

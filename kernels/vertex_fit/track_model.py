@@ -7,6 +7,9 @@ from typing import NamedTuple
 from .algebra import Number, Rows, Vector, mix
 from .algebra import Symmetric as Symmetric
 
+ROUNDING = 4e-15, 2e-6
+"""Below this part of the numbers that it is a difference of something may be rounding alone: float64, float32."""
+
 
 class Frame(NamedTuple):
     """Rotated by the reference track's phi, z from its z0, basis b1 = (1, 0, t), b2 = (0, 1, 0), b3 = (0, 0, 1).

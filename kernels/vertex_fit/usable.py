@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 from .problem import Problem, Solution, Status
+from .track_model import ROUNDING
+
+NO_TRACK = {0: 1.0, 5: 1.0, 9: 1e-18, 12: 1e-18, 14: 1e-18}
+"""The variances of what is no track, by place in the upper triangle: nothing overflows, however far the vertex is."""
 
 
 def upper(matrices: Tensor) -> tuple[Tensor, ...]:
@@ -22,15 +26,41 @@ def square(triangle: tuple[Tensor, ...]) -> Tensor:
 
 
 def usable(problem: Problem) -> Tensor:
-    """(B, K, n): the tracks that take part, with whatever weight."""
+    """Like the weights: the tracks that take part."""
     variances = torch.diagonal(problem.covariance, dim1=-2, dim2=-1) if problem.full else problem.covariance
     good = torch.isfinite(problem.tracks).all(-1) & torch.isfinite(variances).all(-1) & (variances > 0).all(-1)
     good = good & (torch.sin(torch.where(good, problem.tracks[..., 3], 1.5)).abs() > 1e-5)
     if problem.full:
-        good = good & torch.isfinite(problem.covariance).flatten(-2).all(-1)
+        good = good & torch.isfinite(problem.covariance).flatten(-2).all(-1) & _positive(problem.covariance)
     if problem.mask is not None:
         good = good & problem.mask
-    return good.unsqueeze(1) & torch.isfinite(problem.weights) & (problem.weights >= 0)
+    good = good if problem.single else good.unsqueeze(-2)
+    return good & torch.isfinite(problem.weights) & (problem.weights >= 0)
+
+
+def _positive(matrices: Tensor) -> Tensor:
+    """Where every pivot of the elimination of the symmetric part is more than rounding."""
+    size, digits = matrices.shape[-1], rounding(matrices)
+    entries = dict(zip([(i, j) for i in range(size) for j in range(i, size)], upper(matrices), strict=True))
+    variances, good = [entries[k, k] for k in range(size)], entries[0, 0] > 0
+    for k in range(size - 1):
+        for i in range(k + 1, size):
+            part = entries[k, i] / entries[k, k]
+            for j in range(i, size):
+                entries[i, j] = entries[i, j] - part * entries[k, j]
+        good = good & (entries[k + 1, k + 1] > digits * variances[k + 1])
+    return good
+
+
+def rounding(numbers: Tensor) -> float:
+    """See `track_model.ROUNDING`."""
+    return ROUNDING[0] if numbers.dtype == torch.float64 else ROUNDING[1]
+
+
+def noise_of(problem: Problem, information: Tensor) -> Tensor:
+    """(B[, K]): what part of the prior's information may be rounding; of a diagonal matrix nothing is."""
+    mixed = sum(part.abs() for k, part in enumerate(upper(information)) if k in (1, 2, 4))
+    return torch.where(torch.as_tensor(mixed) > 0, rounding(problem.tracks), 0.0)
 
 
 def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
@@ -40,18 +70,17 @@ def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tupl
     q = torch.where(good.unsqueeze(-1), problem.tracks.unsqueeze(1), 0.0).unbind(-1)
     zero, given = torch.zeros_like(q[0]), problem.covariance.unsqueeze(1)
     known = upper(given) if problem.full else [given[..., i] if i == j else zero for i in range(5) for j in range(i, 5)]
-    cov = tuple(torch.where(good, entry, 1.0 if k in (0, 5, 9, 12, 14) else 0.0) for k, entry in enumerate(known))
+    cov = tuple(torch.where(good, entry, NO_TRACK.get(k, 0.0)) for k, entry in enumerate(known))
     return (*q[:3], torch.where(good, q[3], 1.5), q[4]), cov, torch.where(good, problem.weights, 0.0)
 
 
 def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
-    """Position (B[, K], 3) and information (B[, K], 3, 3) of the prior, 0 where they are not finite; None without."""
+    """Position (B[, K], 3) and information (B[, K], 3, 3) of the prior, 0 where one is not finite; None without."""
     position, information = problem.prior_position, problem.prior_information
     if position is None or information is None:
         return None
-    fine = torch.isfinite(information).flatten(-2).all(-1)[..., None, None]
-    known = torch.isfinite(position).all(-1, keepdim=True)
-    return torch.where(known, position, 0.0), torch.where(fine, information, 0.0)
+    known = torch.isfinite(information).flatten(-2).all(-1) & torch.isfinite(position).all(-1)
+    return torch.where(known.unsqueeze(-1), position, 0.0), torch.where(known[..., None, None], information, 0.0)
 
 
 def start_of(problem: Problem) -> Tensor:
