@@ -72,8 +72,13 @@ def vertex_fit(
     (d0 sin phi, -d0 cos phi, z0), and rho > 0 turns counter-clockwise; `converters` brings other conventions here. The
     objective is sum_i w_i r_i^T V_i^-1 r_i, with the prior's term. Gradients of vertex, covariance, chi2 and momenta
     with respect to tracks, covariances, weights and prior come from the implicit function theorem, not from the
-    iterations. A track that is not finite, has a variance that is not positive, a weight that is negative or not
-    finite, or points along the beam, is treated as masked. A masked track is never read.
+    iterations. A track that is not finite, has a variance that is not positive or a matrix that is not positive
+    definite, a weight that is negative or not finite, or points along the beam, is treated as masked; so is a prior
+    that is not finite. A masked track is never read. The heaviest weight of a vertex is to lie between 1e-25 and 1e25
+    in float32 (1e-250 and 1e250 in float64), for gradients of the covariance between the roots of these.
+
+    A step of Gauss and Newton that would raise the objective is shortened, and where steps swing or creep along nearly
+    parallel tracks the next is as long as the change of the slope says.
 
     Args:
         tracks: (B, n, 5) padded, or (N, 5) with `offsets`; float32 or float64.

@@ -14,6 +14,7 @@ constexpr int threads_per_block = 128;
 struct Group {
     static constexpr int every = 16;
     int mine = threadIdx.x % every;
+    bool begins = mine == 0;
     unsigned members = 0xffffu << (threadIdx.x % 32 - mine);
 
     template <class T> __device__ T from(const T& value, int distance) const { return __shfl_xor_sync(members, value, distance); }

@@ -1,6 +1,6 @@
 // The iteration of the vertex fit, for any lane type. `Tracks` holds the tracks of a problem: q(i), covariance(i), weight(i), momentum(i),
 // its frame, prior and heaviest weight, and the motion found by the last pass. Who works on a problem has its tracks mine, mine + every, ... and
-// calls collect where a sum over all of them is needed, agree where all must say yes.
+// calls collect where a sum over all of them is needed, agree where all must say yes. One alone begins such a sum with the prior.
 #pragma once
 
 #include "mathematics.h"
@@ -18,6 +18,7 @@ struct Settings {
 // Works on a problem alone.
 struct Alone {
     static constexpr int mine = 0, every = 1;
+    static constexpr bool begins = true;
     template <class... Sums> ENGINE_INLINE void collect(Sums&...) const {}
     template <class Mask> ENGINE_INLINE Mask agree(const Mask& mask) const { return mask; }
 };
@@ -55,12 +56,11 @@ template <class T> struct Sums {
     Symmetric<T> m, spread;
     Vector<T> b;
     T chi2{}, straight{};
-    ENGINE_INLINE void add_prior(const Prior<T>& prior, const Vector<T>& v, const T& reference_t, const T& share) {
+    ENGINE_INLINE Sums(const Prior<T>& prior, const Vector<T>& v, const T& reference_t, const T& share) {
         if (!prior.given) return;
-        const Vector<T> away = prior.distance(v, reference_t), pull = prior.information * away;
-        const T one = constant<T>(1);
-        add(m, one, prior.information), add(spread, share, prior.information), add(b, one, pull);
-        chi2 += dot(away, pull);
+        const Vector<T> away = prior.distance(v, reference_t);
+        m = prior.information, spread = scaled(m, share);
+        b = m * away, chi2 = dot(away, b);
     }
 };
 
@@ -68,19 +68,22 @@ template <class T> struct Sums {
 template <class T> struct Course {
     Vector<T> v, previous, step;
     mask_t<T> moving, back, near;
-    bool any_back = false;
     int iteration = 0;
-    // The momentum of track i after the last step, where it moves; after a step that was too long as the measured helix has it at v.
+    // The momentum of track i after the last step, where it moves.
     template <bool Approximate, class Tracks> ENGINE_INLINE Momentum<T> follow(Tracks& tracks, int i) const {
         Momentum<T> p = tracks.momentum(i);
         if (!iteration) return p;
         p = keep<T>(moving, tracks.template motion<Approximate>(i, previous, p).after(step), p);
-        if (any_back) {
-            const Helix<T>& q = tracks.q(i);
-            p = keep<T>(back, Momentum<T>{q.rho * T(v.x * q.c + v.y * q.s), T{}, T{}}, p);
-        }
         tracks.set_momentum(i, p);
         return p;
+    }
+    // Who has been called back begins with the momenta that the measured helices have at v.
+    template <class Tracks> ENGINE_INLINE void call_back(Tracks& tracks) const {
+        for (int i = tracks.mine; i < tracks.longest; i += Tracks::every) {
+            const Helix<T>& q = tracks.q(i);
+            const Momentum<T> measured{q.rho * T(v.x * q.c + v.y * q.s), T{}, T{}};
+            tracks.set_momentum(i, keep<T>(back, measured, tracks.momentum(i)));
+        }
     }
 };
 
@@ -107,10 +110,9 @@ template <class T> struct Reach {
     }
 };
 
-// One pass: the momenta after the last step, everything linearised at v and summed.
+// One pass: the momenta after the last step, everything linearised at v and summed. (Sums that were returned would stay in memory: a tenth slower.)
 // `share`: one over the heaviest weight; `spread` is that of the squared weights times it, which neither over- nor underflows before the others.
-template <bool Approximate, class T, class Tracks> ENGINE_INLINE Sums<T> pass(Tracks& tracks, const Course<T>& at, const T& share) {
-    Sums<T> sums;
+template <bool Approximate, class T, class Tracks> ENGINE_INLINE void pass(Tracks& tracks, const Course<T>& at, const T& share, Sums<T>& sums) {
     auto momentum = [&](int i) ENGINE_INLINED { return at.template follow<Approximate>(tracks, i); };
     each_linearised<Approximate, T>(tracks, at.v, at.iteration == 0, momentum, [&](int i, const Momentum<T>& p, const auto& f) ENGINE_INLINED {
         const T w = tracks.weight(i), scaled = w * f.scale, l1 = f.l1(), l2 = f.l2();
@@ -126,8 +128,6 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Sums<T> pass(Tr
         sums.straight += w * T(f.w11 * f.s * f.s + constant<T>(2) * f.w12 * f.s * tilt + f.w22 * tilt * tilt);
     });
     tracks.collect(sums.m, sums.spread, sums.b, sums.chi2, sums.straight);
-    sums.add_prior(tracks.prior, at.v, tracks.frame.t, share);
-    return sums;
 }
 
 // chi2 as the published code has it: the measurement's residuals at the last (v, p), not profiled.
@@ -172,7 +172,9 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
     T last = zero;
     for (; at.iteration < settings.max_iterations && any(active); ++at.iteration) {
         const bool first = at.iteration == 0;
-        const Sums<T> sums = pass<Approximate, T>(tracks, at, share);
+        bool any_back = false;
+        Sums<T> sums(tracks.begins ? tracks.prior : Prior<T>{}, at.v, tracks.frame.t, share);
+        pass<Approximate, T>(tracks, at, share, sums);
         const Factors<T> factors(sums.m);
         const mask_t<T> regular = determined(sums, factors, tracks.prior, first);
         const Vector<T> d = factors.solve(sums.b);
@@ -194,9 +196,9 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
         } else {
             const T length = first ? one : select<T>(arrived, one, reach.next(dot(sums.b, at.step)));
             whole = good & (length == one);
-            at.back = active & (good == none), at.any_back = !first && any(at.back);
+            at.back = first ? none : active & (good == none), any_back = any(at.back);
             Vector<T> shorter;
-            if (at.any_back) {
+            if (any_back) {
                 const T part = select<T>(sound, reach.part(sums.chi2), constant<T>(0.1));
                 shorter = at.step * part;
                 reach.length = select<T>(at.back, reach.length * part, reach.length), reach.slope = select<T>(at.back, reach.slope * part, reach.slope);
@@ -208,11 +210,13 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
         }
         const Vector<T> there{at.previous.x + at.step.x, at.previous.y + at.step.y, at.previous.z + (at.step.z + tracks.frame.t * at.step.x)};
         at.v = keep<T>(at.moving | at.back, there, at.v);
+        if (any_back) at.call_back(tracks);
         last = select<T>(good, gain, last);
         at.near = last < close;
     }
     if constexpr (!Approximate) {  // who has not arrived stays at the best point that he has seen
         at.v = keep<T>(active, at.previous, at.v), at.moving = at.moving & (active == none), at.back = at.back & active;
+        if (any(at.back)) at.call_back(tracks);
         out.chi2 = select<T>(active, reach.objective, out.chi2);
     }
     for (int i = tracks.mine; i < tracks.longest; i += Tracks::every) at.template follow<Approximate>(tracks, i);

@@ -22,7 +22,7 @@ def backward(
     problem: Problem, solution: Solution, cotangents: Sequence[Tensor | None], wanted: Sequence[bool]
 ) -> Gradients:
     """Gradients of the outputs weighted by their cotangents, computed in float64; what is not finite becomes zero."""
-    if not problem.jets:
+    if not problem.jets or not problem.vertices:
         return problem.zero_gradients(wanted)
     with torch.enable_grad():
         leaves = [
@@ -35,9 +35,19 @@ def backward(
         needed = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
         asked = bool(terms and needed)
         found = torch.autograd.grad(torch.stack(terms).sum(), needed, materialize_grads=True) if asked else ()
-    made = {id(leaf): gradient.nan_to_num(0.0, 0.0, 0.0) for leaf, gradient in zip(needed, found, strict=False)}
+    made = {id(leaf): gradient for leaf, gradient in zip(needed, found, strict=False)}
     zeros = zip(leaves, problem.zero_gradients(wanted), strict=True)
-    return Gradients(*(zero if zero is None else made.get(id(leaf), zero).to(zero.dtype) for leaf, zero in zeros))
+    return Gradients(*(z if z is None else _finite(made.get(id(leaf), z).to(z.dtype)) for leaf, z in zeros))
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _solve(matrices: Tensor, right: Tensor) -> Tensor:
+    """A^-1 b; of a problem whose matrix has no inverse not finite, while the others get theirs."""
+    found: Tensor = torch.linalg.solve_ex(matrices, right)[0]
+    return found
 
 
 def _objective(x: Tensor, q: Tensor, g: Tensor) -> Tensor:
@@ -77,17 +87,17 @@ def differentiable(problem: Problem, solution: Solution, leaves: Sequence[Tensor
     slope = _each(gradient, x0, q, g).unsqueeze(-1)
     hessian = _each(torch.func.jacrev(gradient), x0, q.detach(), g.detach())
     hvv, hpv, hpp = hessian[..., :3, :3], hessian[..., 3:, :3], hessian[..., 3:, 3:]
-    back = -torch.linalg.solve(hpp, hpv)  # dp/dv
+    back = -_solve(hpp, hpv)  # dp/dv
     exact = (w_matrix.detach() * (hvv + hpv.mT @ back)).sum(-3)
     pull = (w_matrix * (slope[..., :3, :] + back.mT @ slope[..., 3:, :])).sum(-3)
     eye = torch.eye(3, dtype=v0.dtype, device=v0.device)
     place0, known = prior_of(padded) or (v0, 0 * eye)
     known = 0.5 * (known + known.mT)
     exact, pull = exact + known.detach(), pull + known @ (v0 - place0).unsqueeze(-1)
-    dv = -torch.linalg.solve(torch.where(solved[..., None, None], exact, eye), pull)
+    dv = -_solve(torch.where(solved[..., None, None], exact, eye), pull)
     # The part of the step that has no gradient only moves the point to the minimum (mode ndive stops beside it).
     dv = torch.where(solved[..., None, None], dv - dv.detach(), 0.0)
-    dp = back @ dv.unsqueeze(-3) - torch.linalg.solve(hpp, slope[..., 3:, :])
+    dp = back @ dv.unsqueeze(-3) - _solve(hpp, slope[..., 3:, :])
     v, p = v0 + dv.squeeze(-1), p0 + torch.where(good.unsqueeze(-1), (dp - dp.detach()).squeeze(-1), 0.0)
     f = linearised(parts, cov, v.unbind(-1), p.unbind(-1), torch.zeros_like(v[..., 0]), False)
     matrix, chi2 = _covariance_and_chi2(f, g, w_matrix, v - place0, known, padded.sandwich)

@@ -13,7 +13,7 @@ from ..jitted import compiled
 from . import algebra, numba_fit, numba_gradient, track_model
 from .numba_fit import Given
 from .problem import Gradients, Problem, Solution
-from .usable import prior_of, rounding, settled, start_of, upper, usable
+from .usable import known_prior, prior_of, rounding, settled, start_of, upper, usable
 
 _MODULES = (algebra, track_model, numba_fit, numba_gradient)
 _forward, _backward = compiled(_MODULES, numba_fit.forward, numba_gradient.backward)
@@ -71,6 +71,9 @@ def backward(
     made: Any = tuple(np.zeros_like(like) for like in (given.tracks, given.covariance, given.weights, *ct[:2]))
     _backward(given, vertex, momenta, solved, ct, cotangents[1] is not None, made)
     prior = _of_prior(given, vertex, made[3], made[4], np.where(solved[:, None], ct[2], 0.0))
+    if problem.prior_position is not None and problem.prior_information is not None:
+        known = known_prior(problem.prior_position, problem.prior_information).numpy().reshape(heads, 1)
+        prior = np.where(known, prior[0], 0.0), np.where(known[:, None], prior[1], 0.0)
     asked = [value if want else None for value, want in zip(problem.differentiable, wanted, strict=True)]
     return Gradients(*(t if t is None else t.nan_to_num_(0.0, 0.0, 0.0) for t in _tensors((*made[:3], *prior), asked)))
 

@@ -20,7 +20,7 @@ template <class T> ENGINE_INLINE Symmetric<T> cleaned(const Symmetric<T>& m) { r
 // gradient of the weights is then a sum of four products.
 template <class T, class P> ENGINE_INLINE void respond_to_weights(P& problem, const Vector<T>& v, mask_t<T> sound, void* response) {
     const mask_t<T> none = T{} > T{};
-    Symmetric<T> exact;
+    Symmetric<T> exact = problem.begins ? problem.prior.information : Symmetric<T>{};
     Vector<T> unused;
     const Cotangents<T> none_of_these;
     auto momentum = [&](int i) ENGINE_INLINED { return problem.momentum(i); };
@@ -29,7 +29,6 @@ template <class T, class P> ENGINE_INLINE void respond_to_weights(P& problem, co
         problem.keep_pull(i, {turned_back(f.c, f.s, r.force), r.chi2});
     });
     problem.collect(exact);
-    add(exact, constant<T>(1), problem.prior.information);
     const Factors<T> factors(exact);
     for (int i = problem.mine; i < problem.longest; i += P::every) {  // one track that is not finite silences the whole problem
         Pull<T> pull = problem.pull(i);
@@ -70,27 +69,26 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
                             const EngineVertexGradients& out) {
     const bool whole = out.tracks || out.covariance;
     const mask_t<T> none = T{} > T{};
-    const T one = constant<T>(1);
     const Vector<T> v = problem.frame.point_in(cleaned(problem.stored_point(solution.vertex)));
     Cotangents<T> ct;
     ct.vertex = problem.frame.covector_in(cleaned(problem.stored_point(given.vertex)));
     ct.chi2 = cleaned(problem.stored_number(given.chi2));
     ct.covariance = given.covariance != nullptr;
     auto momentum = [&](int i) ENGINE_INLINED { return problem.momentum(i); };
+    const Symmetric<T> known = problem.begins ? problem.prior.information : Symmetric<T>{};
     if (ct.covariance) {
-        Symmetric<T> m, spread;
+        Symmetric<T> m = known, spread = known;
         each_linearised<false, T>(problem, v, false, momentum, [&](int i, const Momentum<T>&, const auto& f) ENGINE_INLINED {
             const T w = problem.weight(i), scaled = w * f.scale;
             add(m, scaled, f.unscaled());
             add(spread, T(w * scaled), f.unscaled());
         });
         problem.collect(m, spread);
-        add(m, one, problem.prior.information), add(spread, one, problem.prior.information);
         ct.gamma_m = problem.frame.matrix_in(cleaned(problem.stored_matrix(given.covariance)));
         differentiate_covariance(ct, m, spread, in.sandwich != 0);
     }
-    Symmetric<T> exact;
-    Vector<T> rhs;
+    Symmetric<T> exact = known;
+    Vector<T> rhs = problem.begins ? ct.vertex : Vector<T>{};
     auto answer = [&](int i, const auto& f, Symmetric<T>& sum, Vector<T>& side) ENGINE_INLINED {
         return respond<Ndive, true>(f, problem.covariance(i), problem.weight(i), problem.momentum_cotangent(i), ct, sum, side);
     };
@@ -98,7 +96,6 @@ ENGINE_INLINE void backward(P& problem, const EngineVertexInputs& in, const Engi
         problem.keep_response(i, answer(i, f, exact, rhs));
     });
     problem.collect(exact, rhs);
-    add(exact, one, problem.prior.information), add(rhs, one, ct.vertex);
     const Vector<T> lambda = Factors<T>(exact).solve(rhs);
     mask_t<T> sound = problem.solved(solution.status) & finite(lambda) & finite(ct.gamma_m) & finite(ct.gamma_s);
     auto response = [&](int i) ENGINE_INLINED {

@@ -74,12 +74,17 @@ def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tupl
     return (*q[:3], torch.where(good, q[3], 1.5), q[4]), cov, torch.where(good, problem.weights, 0.0)
 
 
+def known_prior(position: Tensor, information: Tensor) -> Tensor:
+    """(B[, K]): where all of it is finite."""
+    return torch.isfinite(information).flatten(-2).all(-1) & torch.isfinite(position).all(-1)
+
+
 def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
     """Position (B[, K], 3) and information (B[, K], 3, 3) of the prior, 0 where one is not finite; None without."""
     position, information = problem.prior_position, problem.prior_information
     if position is None or information is None:
         return None
-    known = torch.isfinite(information).flatten(-2).all(-1) & torch.isfinite(position).all(-1)
+    known = known_prior(position, information)
     return torch.where(known.unsqueeze(-1), position, 0.0), torch.where(known[..., None, None], information, 0.0)
 
 
