@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..inputs import check_devices
+from ..inputs import check_devices, check_form_of_offsets, mixed_precision
 from . import ops  # noqa: F401  (registers the operators)
 
 __all__ = ["extrapolate"]
@@ -30,6 +30,7 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
     Raises:
         ValueError: shapes, types or devices do not fit; the sentence says which.
     """
+    check_form_of_offsets(offsets)
     ragged = offsets is not None
     jets = offsets.shape[0] - 1 if offsets is not None else tracks.shape[0]
     if tracks.dim() != (2 if ragged else 3) or tracks.shape[-1] != 5:
@@ -42,8 +43,8 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
             f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}"
         )
     check_devices(tracks, points, mask, offsets)
-    cast = torch.is_autocast_enabled(tracks.device.type)
-    if not cast and (tracks.dtype != points.dtype or tracks.dtype not in (torch.float32, torch.float64)):
+    good = tracks.dtype == points.dtype and tracks.dtype in (torch.float32, torch.float64)
+    if not good and not mixed_precision(tracks):
         raise ValueError(f"tracks and points must both be float32 or float64, not {tracks.dtype} and {points.dtype}")
     out: Tensor = torch.ops.engine_kernels.extrapolate(tracks, points, mask, offsets)
     return out
