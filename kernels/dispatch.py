@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import Parameter
 
 
@@ -28,6 +29,7 @@ def plain(arguments: Iterable[Any]) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
+        and forward_ad._current_level < 0  # type: ignore[attr-defined]
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._len_torch_function_stack()
         and torch._C._dispatch_tls_local_include_set().raw_repr() == _THREAD

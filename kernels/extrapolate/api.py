@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..inputs import check_devices
+from ..derivatives import check_derivatives
+from ..inputs import check_devices, check_form_of_offsets, mixed_precision
 from . import ops  # noqa: F401  (registers the operators)
 
 __all__ = ["extrapolate"]
@@ -15,8 +16,9 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
     """The perigee parameters of tracks about a point of their jet: the helix's transverse point of closest approach.
 
     Closed form in a uniform field along z, exact for any curvature and safe for straight tracks; d0 keeps the sign
-    of the input's convention. Differentiable with respect to tracks and points. A masked track is not read and gives
-    zeros; so does one that is not finite, that points along the beam, or whose angles exceed ten turns.
+    of the input's convention. Differentiable once, in reverse mode, with respect to tracks and points. A masked track
+    is not read and gives zeros; so does one that is not finite, that points along the beam, or whose angles exceed ten
+    turns.
 
     Args:
         tracks: (B, n, 5), or (N, 5) with `offsets`: d0, z0 (mm), phi, theta (rad), rho (1/mm) about (0, 0, 0).
@@ -29,7 +31,9 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
 
     Raises:
         ValueError: shapes, types or devices do not fit; the sentence says which.
+        NotImplementedError: a derivative is asked for in forward mode or by torch.func.
     """
+    check_form_of_offsets(offsets)
     ragged = offsets is not None
     jets = offsets.shape[0] - 1 if offsets is not None else tracks.shape[0]
     if tracks.dim() != (2 if ragged else 3) or tracks.shape[-1] != 5:
@@ -42,8 +46,9 @@ def extrapolate(tracks: Tensor, points: Tensor, mask: Tensor | None = None, offs
             f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}"
         )
     check_devices(tracks, points, mask, offsets)
-    cast = torch.is_autocast_enabled(tracks.device.type)
-    if not cast and (tracks.dtype != points.dtype or tracks.dtype not in (torch.float32, torch.float64)):
+    check_derivatives("extrapolate", tracks, points)
+    good = tracks.dtype == points.dtype and tracks.dtype in (torch.float32, torch.float64)
+    if not good and not mixed_precision(tracks):
         raise ValueError(f"tracks and points must both be float32 or float64, not {tracks.dtype} and {points.dtype}")
     out: Tensor = torch.ops.engine_kernels.extrapolate(tracks, points, mask, offsets)
     return out

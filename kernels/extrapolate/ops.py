@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import backends
+from ..derivatives import check_derivatives, without_second
 from ..inputs import check_offsets
 from . import native
 
@@ -62,7 +63,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _differentiate(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, cotangent: Tensor) -> Any:
+    if torch.is_grad_enabled():
+        return without_second("extrapolate", _differentiate, ctx, [cotangent])
+    check_derivatives("extrapolate", cotangent)
     to_tracks, to_points = torch.ops.engine_kernels.extrapolate_backward(cotangent, *ctx.saved_tensors)
     return to_tracks, to_points, None, None
 

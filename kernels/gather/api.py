@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ class Gather:
 
     Rows are named by (segment, row). Values are stored as float16, float32, float64 or integers, the same in every
     segment; they come out as float32 with the transforms applied.
+
+    Segments are read where they lie. A copy (`copy.copy`, `copy.deepcopy`) reads the same ones. A pickle holds all
+    their numbers, also of segments that are mapped from files: another process had better map the files itself and make
+    an object of its own.
 
     Args:
         segments: (offsets, values) each. Values have shape (objects, F). With offsets, int64 of shape (rows + 1,), row
@@ -44,11 +49,17 @@ class Gather:
             raise ValueError("the segments of an input must all store the same type")
         if keep is not None and keep < 1:
             raise ValueError(f"keep must be at least 1, not {keep}")
-        self.transforms, self.keep = tuple(transforms), keep
+        self.transforms, self.keep, self._asked = tuple(transforms), keep, implementation
         self.layout = Layout.of(self.transforms)
         self.choice = backends.choose("gather", implementation)
         self._rows = np.array([_rows(segment) for segment in self.segments], dtype=np.int64)
         self._native = self._make_native() if self.choice.implementation == "native" else None
+
+    def __reduce__(self) -> tuple[type[Gather], tuple[Any, ...]]:
+        return type(self), (self.segments, self.transforms, self.keep, self._asked)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gather:
+        return copy(self)
 
     def _make_native(self) -> Any:
         code = dtype_code(self.segments[0][1].dtype) if self.segments else 1
@@ -74,7 +85,7 @@ class Gather:
         Args:
             segment: which segment, shape (B,).
             row: which row of it, shape (B,).
-            out: the batch, C-contiguous, shape (B, W) or (B, keep, W); slots without an object become 0.
+            out: the batch, C-contiguous and writeable, shape (B, W) or (B, keep, W); slots without an object become 0.
             mask: with `keep`, shape (B, keep): True for a slot with an object.
 
         Raises:
@@ -82,6 +93,8 @@ class Gather:
         """
         self._check(segment, row, out, mask)
         if self._native is not None:
+            segment = np.require(segment, requirements=["C", "A"])
+            row = np.require(row, requirements=["C", "A"])
             bad = (
                 self._native.rows(segment, row, out)
                 if self.keep is None
@@ -128,12 +141,12 @@ class Gather:
     ) -> None:
         if segment.dtype != np.int32 or row.dtype != np.int64 or segment.shape != row.shape or row.ndim != 1:
             raise ValueError("segment must be int32 and row int64, one-dimensional and of the same length")
-        if out.dtype != np.float32 or out.shape != self.shape(len(row)) or not out.flags.c_contiguous:
-            raise ValueError(f"the batch must be C-contiguous float32 of shape {self.shape(len(row))}")
+        if out.dtype != np.float32 or out.shape != self.shape(len(row)) or not _fillable(out):
+            raise ValueError(f"the batch must be writeable, C-contiguous float32 of shape {self.shape(len(row))}")
         if (mask is None) != (self.keep is None):
             raise ValueError("a mask goes with keep, and only with it")
-        if mask is not None and (mask.dtype != np.bool_ or mask.shape != out.shape[:2] or not mask.flags.c_contiguous):
-            raise ValueError(f"the mask must be C-contiguous bool of shape {out.shape[:2]}")
+        if mask is not None and (mask.dtype != np.bool_ or mask.shape != out.shape[:2] or not _fillable(mask)):
+            raise ValueError(f"the mask must be writeable, C-contiguous bool of shape {out.shape[:2]}")
 
     def _check_range(self, segment: NDArray[np.int32], row: NDArray[np.int64]) -> None:
         """What the compiled kernel checks itself, for the other implementations."""
@@ -162,6 +175,10 @@ class Gather:
         if not 0 <= row < self._rows[segment]:
             return f"segment {segment} has no row {row}; it has {self._rows[segment]}"
         return f"the offsets of row {row} of segment {segment} do not lie within its objects"
+
+
+def _fillable(array: NDArray[Any]) -> bool:
+    return array.flags.c_contiguous and array.flags.writeable
 
 
 def _rows(segment: Segment) -> int:

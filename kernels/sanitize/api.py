@@ -24,18 +24,26 @@ class Sanitizer:
 
     def __init__(self, transforms: Sequence[FeatureTransform], implementation: str | None = None) -> None:
         self.transforms = tuple(transforms)
-        self._prepare(Layout.of(self.transforms), backends.choose("sanitize", implementation))
+        self._prepare(Layout.of(self.transforms), implementation)
 
     @classmethod
     def of_layout(cls, layout: Layout, implementation: str) -> Sanitizer:
         """From columns that are laid out already, for an implementation that needs no more than them."""
         made = cls.__new__(cls)
         made.transforms = ()
-        made._prepare(layout, backends.choose("sanitize", implementation))
+        made._prepare(layout, implementation)
         return made
 
-    def _prepare(self, layout: Layout, choice: backends.Choice) -> None:
-        self.layout, self.choice = layout, choice
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.transforms, self.layout, self._asked
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.transforms, *prepared = state
+        self._prepare(*prepared)
+
+    def _prepare(self, layout: Layout, implementation: str | None) -> None:
+        self.layout, self._asked = layout, implementation
+        self.choice = backends.choose("sanitize", implementation)
         self._native: Any = None
         if self.choice.implementation == "native":
             self._native = backends.native_module().Sanitize(self.layout.features, self.layout.columns)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..derivatives import check_derivatives
 from ..streams import Readers
 from . import ops
 from .layout import Layout
@@ -44,10 +45,11 @@ class TensorSanitizer:
         return self._packed[device]
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Values (..., F), any storage type, to float32 (..., W); differentiable.
+        """Values (..., F), any storage type, to float32 (..., W); differentiable in reverse mode.
 
         Raises:
             ValueError: `values` has another number of features or a type that cannot be read.
+            NotImplementedError: a derivative is asked for in forward mode or by torch.func.
         """
         self._check(values)
         out: Tensor = torch.ops.engine_kernels.sanitize(values, *self.packed(values.device))
@@ -57,9 +59,14 @@ class TensorSanitizer:
         """The same in the memory of `values`, float32 and contiguous, for transforms of one column a feature.
 
         Raises:
-            ValueError: `values` or the transforms do not allow it.
+            ValueError: `values` or the transforms do not allow it, or `values` belong to a graph of gradients.
+            NotImplementedError: a derivative is asked for in forward mode.
         """
         self._check(values)
+        if torch.is_grad_enabled() and values.requires_grad:
+            raise ValueError(
+                "in place, values that require a gradient would lose it: call the sanitizer, or detach them"
+            )
         if not self._direct:
             raise ValueError("one_hot gives other columns than the features: it cannot be done in place")
         torch.ops.engine_kernels.sanitize_(values, *self.packed(values.device))
@@ -69,3 +76,4 @@ class TensorSanitizer:
         if values.dim() < 1 or values.shape[-1] != self.layout.features:
             expected = f"(..., {self.layout.features})"
             raise ValueError(f"the values have shape {tuple(values.shape)}, but the transforms need {expected}")
+        check_derivatives("sanitize", values)

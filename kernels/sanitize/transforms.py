@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOG1P_ULP = 4
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class FeatureTransform:
     With `one_hot` the other parameters are not used: column i is 1 where the value equals `one_hot[i]` and 0 elsewhere.
 
     Raises:
-        ValueError: a parameter is NaN or infinite (`low` and `high` may be infinite), `low > high`, or `one_hot` is
-            empty or repeats a value.
+        ValueError: a parameter is not a number within the range of float32 (`low` and `high` may lie beyond it),
+            `low > high`, or `one_hot` is empty or repeats a value.
     """
 
     absolute: bool = False
@@ -44,7 +45,7 @@ class FeatureTransform:
 
     def __post_init__(self) -> None:
         for name in ("scale", "offset", "fill"):
-            if not abs(getattr(self, name)) <= float(np.finfo(np.float32).max):
+            if not abs(getattr(self, name)) <= _LARGEST:
                 raise ValueError(f"{name} must be a number within the range of float32, not {getattr(self, name)}")
         if not self.low <= self.high:
             raise ValueError(f"the clip needs low <= high, not low = {self.low} and high = {self.high}")
@@ -53,8 +54,10 @@ class FeatureTransform:
 
     @staticmethod
     def _check_one_hot(values: tuple[float, ...]) -> None:
-        if not values or not all(math.isfinite(value) for value in values):
-            raise ValueError(f"one_hot needs at least one value, all of them finite, not {list(values)}")
+        if not values or not all(abs(value) <= _LARGEST for value in values):
+            raise ValueError(
+                f"one_hot needs at least one value, all of them within the range of float32, not {list(values)}"
+            )
         if len({float(np.float32(value)) for value in values}) != len(values):
             raise ValueError(f"one_hot needs values that differ in float32, not {list(values)}")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..inputs import check_devices
+from ..inputs import check_devices, check_form_of_offsets, mixed_precision
 from . import ops
 from .problem import Status, shape_of
 
 __all__ = ["Prior", "Status", "VertexFit", "vertex_fit"]
+
+_KINDS, _HALF = {torch.float32, torch.float64}, {torch.float16, torch.bfloat16}
+_MOST = 2**31 - 1
 
 
 class Prior(NamedTuple):
@@ -57,7 +61,7 @@ def vertex_fit(
     weights: Tensor,
     mask: Tensor | None = None,
     offsets: Tensor | None = None,
-    prior: Prior | None = None,
+    prior: Prior | tuple[Tensor, Tensor] | None = None,
     mode: Literal["exact", "ndive"] = "exact",
     tolerance: float = 1e-8,
     max_iterations: int | None = None,
@@ -72,10 +76,11 @@ def vertex_fit(
     (d0 sin phi, -d0 cos phi, z0), and rho > 0 turns counter-clockwise; `converters` brings other conventions here. The
     objective is sum_i w_i r_i^T V_i^-1 r_i, with the prior's term. Gradients of vertex, covariance, chi2 and momenta
     with respect to tracks, covariances, weights and prior come from the implicit function theorem, not from the
-    iterations. A track that is not finite, has a variance that is not positive or a matrix that is not positive
-    definite, a weight that is negative or not finite, or points along the beam, is treated as masked; so is a prior
-    that is not finite. A masked track is never read. The heaviest weight of a vertex is to lie between 1e-25 and 1e25
-    in float32 (1e-250 and 1e250 in float64), for gradients of the covariance between the roots of these.
+    iterations; there are first derivatives only, in reverse mode. A track that is not finite, has a variance that is
+    not positive or a matrix that is not positive definite, a weight that is negative or not finite, or points along the
+    beam, is treated as masked; so is a prior that is not finite. A masked track is never read. The heaviest weight of a
+    vertex is to lie between 1e-25 and 1e25 in float32 (1e-250 and 1e250 in float64), for gradients of the covariance
+    between the roots of these.
 
     A step of Gauss and Newton that would raise the objective is shortened, and where steps swing or creep along nearly
     parallel tracks the next is as long as the change of the slope says.
@@ -97,16 +102,24 @@ def vertex_fit(
 
     Raises:
         ValueError: shapes, types, devices or settings do not fit; the sentence says which.
+        NotImplementedError: a derivative is asked for in forward mode or by torch.func.
     """
-    _check(tracks, covariance, weights, mask, offsets, mode, max_iterations)
+    _check(tracks, covariance, weights, mask, offsets, mode)
+    _check_count("threads", threads)
+    if max_iterations is not None:
+        _check_count("max_iterations", max_iterations)
+    if prior is not None and (not isinstance(prior, tuple) or len(prior) != 2):
+        raise ValueError(f"prior must be Prior(position, information), not {type(prior).__name__}")
     check_devices(tracks, covariance, weights, mask, offsets, seed, *(prior or ()))
     jets, vertices, *_ = shape_of(weights, offsets)
     head = (jets,) if weights.dim() == tracks.dim() - 1 else (jets, vertices)
+    # Half-precision tracks are widened later; the information of a beam spot is beyond the range of float16.
+    kind = torch.float32 if tracks.dtype in _HALF else tracks.dtype
     position = information = None
     if prior is not None:
-        position = _per_problem(prior.position, head, (3,), "the prior's position").to(tracks.dtype)
-        information = _per_problem(prior.information, head, (3, 3), "the prior's information").to(tracks.dtype)
-    start = None if seed is None else _per_problem(seed, head, (3,), "the seed").to(tracks.dtype)
+        position = _per_problem(prior[0], head, (3,), "the prior's position").to(kind)
+        information = _per_problem(prior[1], head, (3, 3), "the prior's information").to(kind)
+    start = None if seed is None else _per_problem(seed, head, (3,), "the seed").to(kind)
     ndive = mode == "ndive"
     out = ops.vertex_fit(
         tracks,
@@ -148,7 +161,6 @@ def _check(
     mask: Tensor | None,
     offsets: Tensor | None,
     mode: str,
-    max_iterations: int | None,
 ) -> None:
     axes = 2 if offsets is not None else 3
     if tracks.dim() != axes or tracks.shape[-1] != 5:
@@ -165,15 +177,20 @@ def _check(
         raise ValueError(
             f"mask must be bool of shape {list(tracks.shape[:-1])}, not {mask.dtype} of {list(mask.shape)}"
         )
-    if offsets is not None and (offsets.dim() != 1 or offsets.dtype != torch.int64 or offsets.shape[0] < 1):
-        raise ValueError("offsets must be int64 of shape (B + 1,)")
-    if len({tracks.dtype, covariance.dtype, weights.dtype}) != 1 and not torch.is_autocast_enabled(tracks.device.type):
-        raise ValueError("tracks, covariance and weights must have one type, float32 or float64")
-    if tracks.dtype not in (torch.float32, torch.float64) and not torch.is_autocast_enabled(tracks.device.type):
-        raise ValueError(f"tracks must be float32 or float64, not {tracks.dtype}")
+    check_form_of_offsets(offsets)
+    kinds = {tracks.dtype, covariance.dtype, weights.dtype}
+    if len(kinds) != 1 or not kinds <= _KINDS:
+        given = ", ".join(sorted(map(str, kinds)))
+        if not mixed_precision(tracks):
+            raise ValueError(f"tracks, covariance and weights must have one type, float32 or float64, not {given}")
+        if not kinds <= _KINDS | _HALF:
+            raise ValueError(f"tracks, covariance and weights must be floating-point numbers, not {given}")
     if mode not in ("exact", "ndive"):
         raise ValueError(f"there is no mode {mode!r}; choose exact or ndive")
     if mode == "ndive" and covariance.dim() > tracks.dim():
         raise ValueError("mode ndive takes variances only, not matrices")
-    if max_iterations is not None and max_iterations < 1:
-        raise ValueError(f"max_iterations must be at least 1, not {max_iterations}")
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, (int, np.integer)) or not 1 <= value <= _MOST:
+        raise ValueError(f"{name} must be a whole number from 1 to {_MOST}, not {value!r}")

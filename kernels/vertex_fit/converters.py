@@ -110,7 +110,7 @@ def to_engine(
         Tracks (..., 5), and the covariance (..., 5, 5) or None.
 
     Raises:
-        ValueError: there is no such convention, or the field is zero.
+        ValueError: there is no such convention, the field is zero, or shapes or types do not fit.
     """
     return _convert(_pair(convention)[0], tracks, field, covariance)
 
@@ -133,10 +133,27 @@ def _convert(
 ) -> tuple[Tensor, Tensor | None]:
     if field == 0:
         raise ValueError("a field of 0 T bends no track: give the field that the tracks were measured in")
+    if tracks.dim() < 1 or tracks.shape[-1] != 5:
+        raise ValueError(f"tracks must have the shape (..., 5), not {list(tracks.shape)}")
+    if tracks.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"tracks must be float32 or float64, not {tracks.dtype}")
     out = conversion(tracks, field)
     if covariance is None:
         return out, None
+    if covariance.shape not in (tracks.shape, (*tracks.shape, 5)):
+        raise ValueError(
+            f"covariance must have the shape {list(tracks.shape)} or one more 5, not {list(covariance.shape)}"
+        )
+    if covariance.dtype != tracks.dtype:
+        raise ValueError(f"covariance must be {tracks.dtype} as the tracks are, not {covariance.dtype}")
     matrix = torch.diag_embed(covariance) if covariance.shape == tracks.shape else covariance
-    flat = tracks.reshape(-1, 5)
-    jacobian = torch.func.vmap(torch.func.jacrev(lambda t: conversion(t, field)))(flat).reshape(*tracks.shape, 5)
+    jacobian = _jacobian(conversion, tracks, field)
     return out, jacobian @ matrix @ jacobian.mT
+
+
+def _jacobian(conversion: Conversion, tracks: Tensor, field: float) -> Tensor:
+    if tracks.numel() == 0:  # which vmap does not take
+        return tracks.new_zeros((*tracks.shape, 5))
+    each = torch.func.vmap(torch.func.jacrev(lambda track: conversion(track, field)))
+    made: Tensor = each(tracks.reshape(-1, 5))
+    return made.reshape(*tracks.shape, 5)

@@ -32,8 +32,8 @@ def _six(matrices: Tensor | None, heads: int) -> Any:
 
 
 def _tensors(arrays: Iterable[Any], like: Iterable[Tensor | None]) -> list[Any]:
-    """The arrays with the shapes and types of these tensors, None for None."""
-    pairs = zip(arrays, like, strict=True)
+    """The arrays as contiguous tensors with the shapes and types of these, None for None."""
+    pairs = zip(map(np.ascontiguousarray, arrays), like, strict=True)
     return [None if t is None else torch.from_numpy(array).reshape(t.shape).to(t.dtype) for array, t in pairs]
 
 

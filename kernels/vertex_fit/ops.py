@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import backends
+from ..derivatives import check_derivatives, without_second
 from ..dispatch import plain
 from ..inputs import check_offsets
 from . import native
@@ -41,7 +42,10 @@ _WEIGHTS_ALONE = [index == 2 for index in _DIFFERENTIABLE]
 
 def vertex_fit(*arguments: Any) -> Any:
     """The operator; without the dispatcher where that would change nothing."""
-    return _autograd(None, *arguments) if plain(arguments) else torch.ops.engine_kernels.vertex_fit.default(*arguments)
+    if plain(arguments):
+        return _autograd(None, *arguments)
+    check_derivatives("vertex_fit", *arguments[:8])
+    return torch.ops.engine_kernels.vertex_fit.default(*arguments)
 
 
 def choice() -> backends.Choice:
@@ -174,7 +178,9 @@ class _Differentiable(torch.autograd.Function):
         return tuple(result)
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
+        if torch.is_grad_enabled():
+            return without_second("vertex_fit", _Differentiable.backward, ctx, cotangents)
         *inputs, vertex, momenta, status, response = ctx.saved_tensors
         ct_vertex, ct_covariance, ct_chi2, ct_momenta = cotangents[:4]
         gradients: list[Tensor | None] = [None] * 14
@@ -191,8 +197,9 @@ class _Differentiable(torch.autograd.Function):
 
 def _undifferentiated(name: str, *arguments: Any) -> Any:
     """An operator without a gradient of its own."""
-    if not torch.is_grad_enabled() and plain(arguments):
+    if plain(arguments):
         return _IMPLEMENTED[name](*arguments)
+    check_derivatives("vertex_fit", *(value for value in arguments[:4] if isinstance(value, Tensor)))
     return getattr(torch.ops.engine_kernels, name).default(*arguments)
 
 

@@ -77,3 +77,24 @@ def test_wrong_arguments_are_named() -> None:
         to_engine("alice", torch.zeros(5), 1.0)
     with pytest.raises(ValueError, match="0 T bends no track"):
         to_engine("atlas", torch.zeros(5), 0.0)
+    tracks = torch.zeros(3, 5)
+    for width in (4, 6):
+        with pytest.raises(ValueError, match=rf"tracks must have the shape \(\.\.\., 5\), not \[3, {width}\]"):
+            to_engine("atlas", torch.zeros(3, width), 2.0)
+    with pytest.raises(ValueError, match=r"tracks must be float32 or float64, not torch\.int64"):
+        to_engine("atlas", tracks.long(), 2.0)
+    with pytest.raises(ValueError, match=r"covariance must have the shape \[3, 5\] or one more 5, not \[3, 4\]"):
+        to_engine("atlas", tracks, 2.0, torch.zeros(3, 4))
+    with pytest.raises(ValueError, match=r"covariance must be torch\.float32 as the tracks are, not torch\.float64"):
+        to_engine("atlas", tracks, 2.0, torch.zeros(3, 5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", sorted(CONVENTIONS))
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0, 5)], ids=str)
+def test_no_tracks_have_no_covariances(name: str, shape: tuple[int, ...]) -> None:
+    none = torch.zeros(shape)
+    for covariance in (none, torch.zeros(*shape, 5)):
+        tracks, matrices = to_engine(name, none, FIELD, covariance)
+        assert tracks.shape == shape
+        assert matrices is not None
+        assert matrices.shape == (*shape, 5)

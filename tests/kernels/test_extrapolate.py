@@ -126,3 +126,26 @@ def test_wrong_shapes_are_named() -> None:
         extrapolate(torch.zeros(2, 3, 5), torch.zeros(2, 3, device="meta"))
     with pytest.raises(ValueError, match="offsets must rise from 0"):
         extrapolate(torch.zeros(4, 5), torch.zeros(2, 3), offsets=torch.tensor([0, 9, 4]))
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.int32, torch.float64])
+def test_offsets_that_are_not_int64_are_never_read(implementation: str, kind: torch.dtype) -> None:
+    tracks, points, offsets = torch.rand(30, 5), torch.rand(6, 3), torch.arange(0, 31, 5)
+    with pytest.raises(ValueError, match=rf"offsets must be int64 of shape \(B \+ 1,\), not {kind} of \[7\]"):
+        extrapolate(tracks, points, offsets=offsets.to(kind))
+    with pytest.raises(ValueError, match="offsets must be int64"):
+        torch.ops.engine_kernels.extrapolate(tracks, points, None, offsets.to(kind))
+
+
+def test_offsets_of_another_shape_are_named() -> None:
+    tracks, points = torch.zeros(4, 5), torch.zeros(2, 3)
+    with pytest.raises(ValueError, match=r"offsets must be int64 of shape .*, not torch.int64 of \[3, 1\]"):
+        extrapolate(tracks, points, offsets=torch.tensor([[0], [2], [4]]))
+    with pytest.raises(ValueError, match=r"offsets must be int64 of shape .*, not torch.int64 of \[0\]"):
+        extrapolate(tracks, points[:0], offsets=torch.zeros(0, dtype=torch.int64))
+
+
+def test_tensors_without_numbers_give_the_shape() -> None:
+    out = extrapolate(torch.zeros(2, 3, 5, device="meta"), torch.zeros(2, 3, device="meta"))
+    assert out.shape == (2, 3, 5)
+    assert out.is_meta

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from engine_kernels import backends
@@ -148,6 +151,42 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         gather.into(np.zeros(2, np.int64), index[1], np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match="mask"):
         gather.into(*index, np.zeros((2, 2), np.float32), np.zeros((2, 1), np.bool_))
+
+
+@pytest.mark.parametrize("implementation", ALL)
+def test_indices_need_not_be_contiguous(implementation: str) -> None:
+    gather = Gather([(None, np.arange(8, dtype=np.float32)[:, None])], [FeatureTransform()], None, implementation)
+    row = np.arange(8)[::-2]
+    row.flags.writeable = False
+    assert gather(np.zeros(8, np.int32)[::2], row)[0].tolist() == [[7], [5], [3], [1]]
+    packed = np.zeros(3, dtype=[("segment", np.int32), ("row", np.int64)])  # its rows are not aligned
+    packed["row"] = 2
+    assert gather(packed["segment"], packed["row"])[0].tolist() == [[2], [2], [2]]
+
+
+@pytest.mark.parametrize("implementation", ALL)
+def test_a_batch_that_may_not_be_written_is_refused(implementation: str) -> None:
+    offsets, values = np.array([0, 1]), np.ones((1, 1), np.float32)
+    gather, index = Gather([(offsets, values)], [FeatureTransform()], 1, implementation), np.zeros(1, np.int64)
+    for name in ("batch", "mask"):
+        out, mask = np.zeros((1, 1, 1), np.float32), np.zeros((1, 1), np.bool_)
+        (out if name == "batch" else mask).flags.writeable = False
+        with pytest.raises(ValueError, match=f"the {name} must be writeable"):
+            gather.into(index.astype(np.int32), index, out, mask)
+
+
+@pytest.mark.parametrize("implementation", ALL)
+def test_a_copy_reads_the_same_segments_and_a_pickle_its_own(implementation: str) -> None:
+    offsets, values = np.array([0, 0, 1, 4]), np.arange(4, dtype=np.float32)[:, None]
+    gather = Gather([(offsets, values)], [FeatureTransform(offset=10.0)], 2, implementation)
+    index = np.zeros(3, np.int32), np.array([2, 0, 1])
+    expected, expected_mask = gather(*index)
+    for made in (pickle.loads(pickle.dumps(gather)), copy.deepcopy(gather), copy.copy(gather)):
+        out, mask = made(*index)
+        assert made.choice == gather.choice
+        np.testing.assert_array_equal(out, expected)
+        np.testing.assert_array_equal(mask, expected_mask)
+    assert np.shares_memory(copy.deepcopy(gather).segments[0][1], values)
 
 
 def test_views_that_are_not_contiguous_are_read_rightly() -> None:

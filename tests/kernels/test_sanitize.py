@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -163,6 +165,7 @@ def test_transforms_survive_strict_json(transform: FeatureTransform) -> None:
         {"one_hot": ()},
         {"one_hot": (1.0, 1.0)},
         {"one_hot": (math.nan,)},
+        {"one_hot": (0.0, 1e300)},  # as float32 it would be infinite, and equal to a value that is
     ],
 )
 def test_senseless_parameters_are_refused(parameters: dict[str, Any]) -> None:
@@ -173,6 +176,16 @@ def test_senseless_parameters_are_refused(parameters: dict[str, Any]) -> None:
 def test_unknown_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match="no parameter lwo"):
         FeatureTransform.from_dict({"lwo": 1})
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_copy_and_a_pickle_do_the_same(implementation: str) -> None:
+    chosen = [FeatureTransform(log1p=True), FeatureTransform(one_hot=(0.0, 2.0))]
+    values = np.array([[1.5, 2.0], [0.5, 0.0]], np.float32)
+    sanitizer = Sanitizer(chosen, implementation)
+    for made in (pickle.loads(pickle.dumps(sanitizer)), copy.deepcopy(sanitizer), copy.copy(sanitizer)):
+        assert made.choice == sanitizer.choice
+        np.testing.assert_array_equal(made(values), sanitizer(values))
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -196,6 +196,14 @@ def test_half_precision_is_widened(native: str) -> None:
     assert torch.equal(fit.vertex, vertex_fit(tracks, variances, weights.bfloat16().float()).vertex)
 
 
+def test_results_lie_in_memory_as_the_compiler_expects(implementation: str) -> None:
+    settings = (*(None,) * 5, False, True, 1e-8, 20, 1)
+    for dtype in (torch.float32, torch.float64):
+        arguments = [value.requires_grad_() for value in inputs(dtype=dtype)]
+        torch.library.opcheck(torch.ops.engine_kernels.vertex_fit.default, (*arguments, *settings))
+        assert all(value.is_contiguous() for value in vertex_fit(*arguments))
+
+
 def test_inputs_need_not_be_contiguous(implementation: str) -> None:
     tracks, variances, weights = inputs()
     expected = vertex_fit(tracks, variances, weights)
