@@ -15,9 +15,9 @@ class Status(IntEnum):
 
     CONVERGED: the step still to come is below the tolerance. NOT_CONVERGED: the iterations ran out; the result is the
     best point seen. It happens where tracks are nearly parallel: of toys with two tracks, to one in 200 of 1e-2 rad and
-    one in nine of 1e-3 rad; a hundred iterations bring half of these there. SINGULAR: there is no unique vertex (fewer than
-    two usable tracks, or parallel ones, and no prior that says where along them), or the numbers overflow; the vertex
-    is the starting point, covariance and chi2 are zero, and so is every gradient.
+    one in nine of 1e-3 rad; a hundred iterations bring half of these there. SINGULAR: there is no unique vertex (fewer
+    than two usable tracks, or parallel ones, and no prior that says where along them), or the numbers overflow; the
+    vertex is the starting point, covariance and chi2 are zero, and so is every gradient.
     """
 
     CONVERGED = 0
