@@ -46,15 +46,34 @@ class Job:
 
 
 def prepare_data(experiment: Experiment, folder: Path, workers: int | None, progress: Progress) -> PreparedDataset:
-    """Read the files of an experiment into the prepared dataset of a folder, or find that it is up to date."""
+    """Read the files of an experiment into the prepared dataset of a folder, or find that it is up to date.
+
+    Raises:
+        SpecError: the spec says something else than its files, as `engine validate` tells it.
+        DataError: the data cannot be prepared; files that were left out are named too.
+    """
+    from engine.data.inspect_files import inspect_files
     from engine.data.prepare import prepare
+
+    lost: dict[str, None] = {}
 
     def told(done: int, total: int, entry: LedgerEntry) -> None:
         task.total = total
         task.advance(done - task.done)
+        if entry.lost:
+            lost[str(entry.reason)] = None
 
-    with progress.task("preparing", unit="files") as task:
-        return prepare(experiment.data, folder, workers or available_processors(), told)
+    try:
+        with progress.task("preparing", unit="files") as task:
+            return prepare(experiment.data, folder, workers or available_processors(), told)
+    except DataError as error:
+        found = inspect_files(experiment.data)
+        if found.contradictions:
+            raise experiment.document.error(found.contradictions) from None
+        if found.absent:
+            raise DataError(str(experiment.document.error(found.absent))) from None
+        others = [f"left out {reason}" for reason in lost if reason not in str(error)]
+        raise DataError("\n".join([str(error), *others])) from None
 
 
 def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirectory, device: str) -> None:

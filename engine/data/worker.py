@@ -19,12 +19,13 @@ from engine.data.branches import NeededBranch, needed_branches
 from engine.data.collections import Chunk
 from engine.data.columns import Column, Jagged
 from engine.data.ledger import LedgerEntry, Status
-from engine.data.readers.base import Reader, missing_branch, open_reader
+from engine.data.readers.base import Reader, open_reader
 from engine.data.rows import make_rows
 from engine.data.shards import Receipt, ShardInfo, ShardWriter
 from engine.data.sources import Source
+from engine.data.wrong_branches import wrong_branches
 from engine.errors import DataError, Interrupted
-from engine.spec.sections.data import DataSpec, SampleSpec
+from engine.spec.sections.data import DataSpec, LayoutSpec, SampleSpec
 
 FIRST_ENTRIES = 5_000
 """Entries that are read first; how large they are says how many are read at once from then on."""
@@ -119,7 +120,8 @@ def _write_shard(task: Task, sample: SampleSpec, reader: Reader, stopped: Callab
     if not reader.entries:
         return None
     layout = task.data.layouts[sample.layout]
-    branches = present_branches(reader, needed_branches(task.data, layout, sample.rows, sample))
+    needed = needed_branches(task.data, layout, sample.rows, sample)
+    branches = present_branches(reader, needed, layout)
     with ShardWriter(task.shard) as writer:
         for chunk in read_chunks(reader, branches):
             if stopped():
@@ -128,19 +130,14 @@ def _write_shard(task: Task, sample: SampleSpec, reader: Reader, stopped: Callab
         return writer.finish()
 
 
-def present_branches(reader: Reader, needed: list[NeededBranch]) -> list[str]:
+def present_branches(reader: Reader, needed: list[NeededBranch], layout: LayoutSpec) -> list[str]:
     """Names of the needed branches that the file has.
 
     Raises:
-        DataError: it lacks one that has no default.
+        DataError: it lacks one that has no default, or one is not what the layout takes it for.
     """
-    for branch in needed:
-        if branch.branch not in reader.branches and not branch.optional:
-            use = branch.collection if branch.field is None else f"{branch.collection}.{branch.field}"
-            raise DataError(
-                f"{reader.path}: {missing_branch(branch.branch, reader.branches)} (needed for {use}; a `default:` "
-                "there would stand in for it)"
-            )
+    for _, cause in wrong_branches(needed, layout, reader):
+        raise DataError(f"{reader.path}: {cause}")
     return [branch.branch for branch in needed if branch.branch in reader.branches]
 
 

@@ -215,6 +215,16 @@ def test_lost_file_is_in_the_ledger_with_its_reason(harm, status, reason, data, 
     assert [segment.sample for segment in prepared.segments] == ["first", "first", "second"]
 
 
+def test_a_list_in_a_collection_of_one_value_an_entry_makes_no_rows(section, files):
+    """It would make a row of each of its values."""
+    raw = yaml.safe_load(SPEC)
+    raw["collections"]["event"]["pt"] = "jet_pt"
+    raw["inputs"]["event"] = {"of": "event", "features": {"pt": {}}}
+    data = section(raw, samples=samples(files, first="a0.parquet"), on_error="stop")
+    with pytest.raises(DataError, match=r"a0\.parquet: branch 'id' holds one value an entry, but 'jet_pt' of the same"):
+        prepare(data, files / "out", 1)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_lost_file_stops_the_preparation_where_the_spec_says_so(section, files, workers):
     os.truncate(files / "a1.parquet", 500)

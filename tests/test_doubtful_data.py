@@ -1,0 +1,111 @@
+"""What the program says of data that are not what the spec takes them for, or that nothing can be learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from engine.cli import main
+
+SPEC = """\
+name: doubtful
+data:
+  format: parquet
+  collections: {event: {number: n, run: run, x: x, y: y, w: w}}
+  samples:
+    one: {files: one.parquet, rows: event, label: one, weight: event.w}
+    two: {files: two.parquet, rows: event, label: two, weight: event.w}
+  inputs: {row: {of: event, features: {x: {}, y: {}}}}
+  targets: {label: {classes: [one, two]}}
+  columns: {number: event.number, run: event.run}
+  split: {by: [number], train: 0.6, validation: 0.2, test: 0.2}
+  predict: {rows: event}
+model: {graph: {out: {from: row, layers: [dense: {units: 2, activation: softmax}]}}}
+training:
+  epochs: 1
+  streams: {main: {samples: [one, two], batch: 32}}
+  losses: {tagging: {cross_entropy: {of: out, target: label, weight: weight}}}
+  updates: [{minimize: tagging}]
+  best: {metric: validation.tagging}
+"""
+Program = Callable[..., Result]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """A command of the program on the spec above, over files that are as they should be."""
+    monkeypatch.chdir(tmp_path)
+    Path("spec.yaml").write_text(SPEC)
+    random = np.random.default_rng(1)
+    for name in ("one", "two"):
+        write(name, x=random.normal(size=200), y=random.normal(size=200))
+
+    def call(command: str, *overrides: str, options: tuple[str, ...] = ()) -> Result:
+        arguments = [command, "spec.yaml", *options]
+        if command != "validate":
+            arguments += ["--workers", "1"]
+        if command == "run":
+            arguments += ["--device", "cpu"]
+        for override in overrides:
+            arguments += ["--set", override]
+        result = CliRunner().invoke(main, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+def write(name: str, **columns: np.ndarray | pa.Array) -> None:
+    """A file of one event a value of `x`."""
+    rows = len(columns["x"])
+    table = {"n": np.arange(rows), "run": np.ones(rows, np.int64), "w": np.ones(rows), **columns}
+    pq.write_table(pa.table(table), f"{name}.parquet")
+
+
+def lists(rows: int) -> pa.Array:
+    """Two values an entry."""
+    return pa.array([[1.0, 2.0]] * rows)
+
+
+@pytest.mark.parametrize("command", ["validate", "prepare", "run"])
+def test_a_list_where_an_entry_has_one_value_is_a_mistake_of_the_spec(program: Program, command: str) -> None:
+    for name in ("one", "two"):
+        write(name, x=np.zeros(9), y=lists(9))
+    result = program(command)
+    assert result.exit_code == 2, result.output
+    assert "spec.yaml:4:33: one.parquet: branch 'n' holds one value an entry, but 'y' of the same" in result.output
+    assert "(2 files of the samples one, two)" in result.output
+    assert not Path("runs").exists()
+
+
+def test_prediction_refuses_such_a_list_too(program: Program) -> None:
+    assert program("run").exit_code == 0
+    write("other", x=np.zeros(9), y=lists(9))
+    command = ["predict", "runs/doubtful/latest", "other.parquet", "-o", "scored.parquet", "--device", "cpu"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 3, result.output
+    assert "other.parquet: branch 'n' holds one value an entry, but 'y' of the same" in result.output
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "sentence"),
+    [
+        ("data.samples.one.files=no.parquet", 3, "spec.yaml:6:11: sample one: no file matches 'no.parquet'"),
+        ("data.tree=trees", 2, "--set data.tree=trees: one.parquet: a Parquet file holds one table without a name"),
+        ("data.collections.event.x=ex", 2, "--set data.collections.event.x=ex: one.parquet: there is no branch 'ex'"),
+    ],
+)
+def test_files_that_do_not_fit_are_told_once_with_their_place(
+    program: Program, override: str, code: int, sentence: str
+) -> None:
+    result = program("run", override)
+    assert result.exit_code == code, result.output
+    assert sentence in result.output
+    assert len(result.output.splitlines()) == 1, result.output
