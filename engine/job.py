@@ -52,6 +52,7 @@ def prepare_data(experiment: Experiment, folder: Path, workers: int | None, prog
         SpecError: the spec says something else than its files, as `engine validate` tells it.
         DataError: the data cannot be prepared; files that were left out are named too.
     """
+    from engine.data import finite
     from engine.data.inspect_files import inspect_files
     from engine.data.prepare import prepare
 
@@ -65,7 +66,7 @@ def prepare_data(experiment: Experiment, folder: Path, workers: int | None, prog
 
     try:
         with progress.task("preparing", unit="files") as task:
-            return prepare(experiment.data, folder, workers or available_processors(), told)
+            dataset = prepare(experiment.data, folder, workers or available_processors(), told)
     except DataError as error:
         found = inspect_files(experiment.data)
         if found.contradictions:
@@ -74,6 +75,9 @@ def prepare_data(experiment: Experiment, folder: Path, workers: int | None, prog
             raise DataError(str(experiment.document.error(found.absent))) from None
         others = [f"left out {reason}" for reason in lost if reason not in str(error)]
         raise DataError("\n".join([str(error), *others])) from None
+    for line in finite.told(finite.not_finite(dataset.ledger)):
+        progress.say(line)
+    return dataset
 
 
 def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirectory, device: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,3 +110,20 @@ def test_files_that_do_not_fit_are_told_once_with_their_place(
     assert result.exit_code == code, result.output
     assert sentence in result.output
     assert len(result.output.splitlines()) == 1, result.output
+
+
+def test_values_that_are_not_finite_are_counted_and_told(program: Program) -> None:
+    x = np.where(np.arange(200) < 7, np.inf, 0.5)
+    write("one", x=x, y=np.full(200, np.nan))
+    result = program("run")
+    assert result.exit_code == 0, result.output
+    line = "NaN or infinite, so replaced by `fill`: row.y in 200 of 200 of one, row.x in 7 of 200 of one"
+    assert line in result.output.splitlines()
+    assert result.output.count("warning: row.y is never finite in one") == 1
+    assert "warning: row.x" not in result.output
+    one, two = json.loads(Path("prepared/doubtful/manifest.json").read_text())["ledger"]
+    assert (one["values"], one["not_finite"]) == ({"row": 200}, {"row.x": 7, "row.y": 200})
+    assert (two["values"], two["not_finite"]) == ({"row": 200}, {})
+    report = Path("runs/doubtful/latest/report.html").read_text()
+    assert "Never finite, so that only `fill` is seen: row.y in one." in report
+    assert line in program("prepare").output.splitlines()  # of data that are up to date, too

@@ -18,6 +18,7 @@ import pyarrow as pa
 from engine.data.branches import NeededBranch, needed_branches
 from engine.data.collections import Chunk
 from engine.data.columns import Column, Jagged
+from engine.data.finite import FiniteCount
 from engine.data.ledger import LedgerEntry, Status
 from engine.data.readers.base import Reader, open_reader
 from engine.data.rows import make_rows
@@ -94,7 +95,7 @@ def prepare_file(task: Task, stopped: Callable[[], bool] = _asked_to_stop) -> Re
     """
     begun = time.monotonic()
     source = task.source
-    entries = 0
+    entries, count = 0, FiniteCount()
     shard: ShardInfo | None = None
     status: Status = "ok"
     reason: str | None = None
@@ -103,20 +104,24 @@ def prepare_file(task: Task, stopped: Callable[[], bool] = _asked_to_stop) -> Re
         layout = task.data.layouts[sample.layout]
         with closing(open_reader(source.path, layout.format, layout.tree)) as reader:
             entries = reader.entries
-            shard = _write_shard(task, sample, reader, stopped)
+            shard = _write_shard(task, sample, reader, stopped, count)
         if shard is None:
             status, reason = "empty", _why_empty(source.path, entries)
     except DataError as error:
         status, reason = "skipped", _named(source.path, str(error))
     rows = shard.rows if shard is not None else 0
     seconds = round(time.monotonic() - begun, 3)
-    receipt = Receipt(task.key, LedgerEntry(source.path, source.sample, entries, rows, status, reason, seconds), shard)
+    found = (dict(count.values), dict(count.not_finite)) if shard is not None else ({}, {})
+    ledger = LedgerEntry(source.path, source.sample, entries, rows, status, reason, seconds, *found)
+    receipt = Receipt(task.key, ledger, shard)
     receipt.write(task.receipt)
     return receipt
 
 
-def _write_shard(task: Task, sample: SampleSpec, reader: Reader, stopped: Callable[[], bool]) -> ShardInfo | None:
-    """The rows of an open file as a shard; None where there are no rows."""
+def _write_shard(
+    task: Task, sample: SampleSpec, reader: Reader, stopped: Callable[[], bool], count: FiniteCount
+) -> ShardInfo | None:
+    """The rows of an open file as a shard; None where there are no rows. Their values are counted."""
     if not reader.entries:
         return None
     layout = task.data.layouts[sample.layout]
@@ -126,7 +131,9 @@ def _write_shard(task: Task, sample: SampleSpec, reader: Reader, stopped: Callab
         for chunk in read_chunks(reader, branches):
             if stopped():
                 raise Interrupted("the preparation was stopped")
-            writer.append(make_rows(task.data, layout, sample.rows, sample, chunk))
+            table = make_rows(task.data, layout, sample.rows, sample, chunk)
+            count.add(table, task.data)
+            writer.append(table)
         return writer.finish()
 
 

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from engine.data.fingerprint import VERSION
+from engine.data.finite import not_finite
 from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
 from engine.errors import DataError
@@ -402,3 +403,16 @@ def test_two_preparations_at_once_wait_for_each_other(section, tmp_path):
     prepared = PreparedDataset.open(tmp_path / "out")
     prepared.verify()
     assert content(prepared) == content(prepare(data, tmp_path / "fresh", 1))
+
+
+def test_features_of_objects_are_counted_over_all_files_of_a_sample(section, files):
+    raw = yaml.safe_load(SPEC)
+    raw["inputs"]["hits"]["features"]["root"] = {"expression": "sqrt(e - 1)"}
+    prepared = prepare(section(raw, samples=samples(files, first="a*.parquet", second="b*.parquet")), files / "out", 1)
+    found = {each.sample: each for each in not_finite(prepared.ledger)}
+    for name, each in found.items():
+        segments = [segment for segment in prepared.segments if segment.sample == name]
+        values = np.concatenate([segment.inputs["hits"][1][:, 1] for segment in segments])
+        assert (each.feature, each.number, each.values) == ("hits.root", np.isnan(values).sum(), len(values))
+        assert 0 < each.number < each.values
+    assert set(found) == {"first", "second"}
