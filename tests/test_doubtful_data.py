@@ -127,3 +127,68 @@ def test_values_that_are_not_finite_are_counted_and_told(program: Program) -> No
     report = Path("runs/doubtful/latest/report.html").read_text()
     assert "Never finite, so that only `fill` is seen: row.y in one." in report
     assert line in program("prepare").output.splitlines()  # of data that are up to date, too
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("data.samples.one.weight=0", "the weights (weight) of its rows in the training split sum to 0"),
+        ("data.samples.one.weight=-0.5", "the weights (weight) of its rows in the training split sum to -"),
+        ("data.samples.one.weight=1e-300", "the weights (weight) of its rows in the training split sum to 0"),
+        ("data.selections.few={of: event, where: x > 99}", "there is no row of it in the training split"),
+    ],
+)
+def test_a_class_that_nothing_can_be_learnt_of_ends_before_the_training(
+    program: Program, override: str, sentence: str
+) -> None:
+    rows = ["data.samples.one.rows=few"] if "few" in override else []
+    result = program("run", override, "data.on_error=skip", *rows)
+    assert result.exit_code == 4, result.output
+    assert f"spec.yaml:9:31: the loss tagging has nothing to learn of the class `one` from: {sentence}" in result.output
+    assert result.output.count("left out one.parquet") == len(rows)
+    assert not list(Path("runs").rglob("metrics.jsonl"))
+
+
+def test_a_broken_file_is_named_where_its_class_is_what_others_are_balanced_to(program: Program) -> None:
+    Path("two.parquet").write_bytes(b"")
+    result = program("run", "data.on_error=skip", "data.weights.balanced={balance: label}")
+    assert result.exit_code == 3, result.output
+    assert "to the sum of weights of two, which is 0 in the training split" in result.output
+    assert "left out two.parquet: " in result.output
+
+
+def test_losses_that_share_the_classes_of_an_output_learn_all_of_them(program: Program) -> None:
+    """As those of a discriminator: what is real by one of them, what is not by the other."""
+    loss = "{cross_entropy: {of: out, target: label, stream: %s}}"
+    result = program(
+        "run",
+        "training.streams={a: {samples: [one], batch: 32}, b: {samples: [two], batch: 32}}",
+        f"training.losses={{real: {loss % 'a'}, other: {loss % 'b'}}}",
+        "training.updates=[{minimize: real + other}]",
+        "training.best=null",
+    )
+    assert result.exit_code == 0, result.output
+
+
+def test_a_split_without_rows_is_named_with_what_decides_it(program: Program) -> None:
+    write("one", x=np.zeros(50), y=np.zeros(50))
+    write("two", x=np.ones(50), y=np.zeros(50))
+    result = program("run", "data.split.by=[run]", "seed=1")
+    assert result.exit_code == 4, result.output
+    assert "spec.yaml:11:3: best watches validation.tagging, but the validation split has 0 rows" in result.output
+    assert "the columns [run] in `data.split.by` decide where a row goes" in result.output
+    result = program("run", "data.split.by=[run]", "seed=1", "training.best=null")
+    assert result.exit_code == 0, result.output
+    assert "warning: nothing will be evaluated: the test split has 0 rows" in result.output
+
+
+@pytest.mark.parametrize(("weight", "factor"), [("1e-9", "1e+09"), ("1e30", "1e-30")])
+def test_weights_far_from_one_are_told_with_the_remedy(program: Program, weight: str, factor: str) -> None:
+    weights = [f"data.samples.{name}.weight={weight}" for name in ("one", "two")]
+    result = program("run", *weights)
+    assert result.exit_code == 0, result.output
+    assert f"in `data.weights` write `scaled: {{of: weight, expression: {factor}}}`" in result.output
+    remedy = f"data.weights={{scaled: {{of: weight, expression: {factor}}}}}"
+    result = program("run", *weights, remedy, "training.losses.tagging.cross_entropy.weight=scaled")
+    assert result.exit_code == 0, result.output
+    assert "warning" not in result.output
