@@ -49,6 +49,16 @@ def test_a_place_for_runs_that_cannot_be_made_is_told(impossible: Path) -> None:
         create_run(impossible, "name")
 
 
+def test_a_place_for_runs_is_tried_before_any_file_is_prepared(
+    repository: Path, impossible: Path, tmp_path: Path
+) -> None:
+    places = ("--out", impossible, "--prepared", tmp_path / "prepared")
+    result = call("run", repository / "specs" / "calratio.yaml", "--device", "cpu", *places)
+    assert result.exit_code == 2, result.output
+    assert f"runs cannot be kept in {impossible}/calratio: {impossible.parent} is no folder" in result.output
+    assert not (tmp_path / "prepared").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
