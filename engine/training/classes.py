@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from engine.errors import Mistake, TrainingError
 from engine.spec.sections import LossSpec, TrainingSpec
-from engine.training.objectives import CLASSIFICATION
 from engine.training.targets import is_listed, training_weights
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def check_classes(experiment: Experiment, dataset: PreparedDataset) -> None:
         TrainingError: the training split has no row of a class, or their weights have no positive sum.
     """
     mistakes = []
-    for (_, name), losses in _by_output(experiment.training.stages).items():
+    for (_, name), losses in experiment.training.classified.items():
         target = experiment.data.targets[name]
         if not target.classes or is_listed(name, dataset):
             continue
@@ -43,16 +42,6 @@ def check_classes(experiment: Experiment, dataset: PreparedDataset) -> None:
                 mistakes.append(Mistake((*target.path, "classes", index if value is None else label), message))
     if mistakes:
         raise TrainingError("\n".join(str(experiment.document.problem(mistake)) for mistake in mistakes))
-
-
-def _by_output(stages: Iterable[TrainingSpec]) -> dict[tuple[str, str], list[Minimised]]:
-    """The classification losses of each output and target."""
-    found: dict[tuple[str, str], list[Minimised]] = {}
-    for stage in stages:
-        for loss in stage.losses.values():
-            if loss.kind in CLASSIFICATION and loss.target is not None:
-                found.setdefault((loss.of, loss.target), []).append((stage, loss))
-    return found
 
 
 def _sums(stage: TrainingSpec, loss: LossSpec, classes: int, dataset: PreparedDataset) -> tuple[Sums, Sums]:

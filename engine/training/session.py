@@ -13,9 +13,10 @@ from engine.errors import Mistake, TrainingError
 from engine.graph.network import build_network
 from engine.progress import Progress
 from engine.spec.sections import MonitorSpec
+from engine.spec.sections.training import CLASSIFICATION
 from engine.training.classes import check_classes
 from engine.training.loop import Loop
-from engine.training.objectives import CLASSIFICATION, Objective, make_objectives
+from engine.training.objectives import Objective, make_objectives
 from engine.training.state import Position, begin_phase
 from engine.training.streams import iteration_length
 from engine.training.targets import check_targets, check_weights
