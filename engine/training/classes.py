@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +20,17 @@ Sums = NDArray[Any]
 Minimised = tuple[TrainingSpec, LossSpec]
 
 
-def check_classes(experiment: Experiment, dataset: PreparedDataset) -> None:
-    """Refuse a class that no loss of an output can learn, in any phase.
+def check_classes(experiment: Experiment, dataset: PreparedDataset, tell: Callable[[str], None]) -> None:
+    """Refuse a class that no loss of an output can learn, in any phase; of classes that an expression says, warn.
 
     Several losses may share the classes of an output among them: those of a discriminator, one for what is real and
     one for what is not. A condition (`where`) may leave out classes, so it is not looked at. Targets of objects and
     pairs are not looked at either: what is rare among objects may be absent.
 
     Raises:
-        TrainingError: the training split has no row of a class, or their weights have no positive sum.
+        TrainingError: the training split has no row of a class that labels say, or its weights have no positive sum.
     """
-    mistakes = []
+    refused = []
     for (_, name), losses in experiment.training.classified.items():
         target = experiment.data.targets[name]
         if not target.classes or is_listed(name, dataset):
@@ -39,9 +39,14 @@ def check_classes(experiment: Experiment, dataset: PreparedDataset) -> None:
         for index, (label, value) in enumerate(target.classes.items()):
             if not any(sums[index] > 0 for sums, _ in found):
                 message = _nothing_of(label, losses, [(float(sums[index]), int(rows[index])) for sums, rows in found])
-                mistakes.append(Mistake((*target.path, "classes", index if value is None else label), message))
-    if mistakes:
-        raise TrainingError("\n".join(str(experiment.document.problem(mistake)) for mistake in mistakes))
+                path = (*target.path, "classes", index if value is None else label)
+                sentence = str(experiment.document.problem(Mistake(path, message)))
+                if value is None:
+                    refused.append(sentence)
+                else:
+                    tell(f"warning: {sentence}")
+    if refused:
+        raise TrainingError("\n".join(refused))
 
 
 def _sums(stage: TrainingSpec, loss: LossSpec, classes: int, dataset: PreparedDataset) -> tuple[Sums, Sums]:

@@ -128,7 +128,7 @@ def assemble(
         check_weights(training, objectives, dataset, tell)
         check_metrics(training, objectives, experiment, dataset)
         stages.append(Stage(training, objectives, steps))
-    check_classes(experiment, dataset)
+    check_classes(experiment, dataset, tell)
     evaluated = experiment.evaluation.split
     if not len(dataset.rows(list(experiment.data.samples), evaluated)):
         tell(f"warning: nothing will be evaluated: {empty_split(experiment, evaluated)}")
