@@ -61,9 +61,13 @@ class UsageError(EngineError):
 
 
 class DataError(EngineError):
-    """Data are missing, unreadable, or were partly skipped."""
+    """Data are missing, unreadable, or were partly skipped; `place` is where the spec asks for what cannot be had."""
 
     exit_code = 3
+
+    def __init__(self, sentence: str, place: Path | None = None) -> None:
+        self.place = place
+        super().__init__(sentence)
 
 
 class TrainingError(EngineError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import available_processors, resolve_device
-from engine.errors import DataError, EngineError
+from engine.errors import DataError, EngineError, Mistake
 from engine.files import read_json
 from engine.progress import Progress
 from engine.runs import RunDirectory, describe_environment, open_run, read_contract, read_environment, write_json
@@ -46,15 +46,41 @@ class Job:
 
 
 def prepare_data(experiment: Experiment, folder: Path, workers: int | None, progress: Progress) -> PreparedDataset:
-    """Read the files of an experiment into the prepared dataset of a folder, or find that it is up to date."""
+    """Read the files of an experiment into the prepared dataset of a folder, or find that it is up to date.
+
+    Raises:
+        SpecError: the spec says something else than its files, as `engine validate` tells it.
+        DataError: the data cannot be prepared; files that were left out are named too.
+    """
+    from engine.data import finite
+    from engine.data.inspect_files import inspect_files
     from engine.data.prepare import prepare
+
+    lost: dict[str, None] = {}
 
     def told(done: int, total: int, entry: LedgerEntry) -> None:
         task.total = total
         task.advance(done - task.done)
+        if entry.lost:
+            lost[str(entry.reason)] = None
 
-    with progress.task("preparing", unit="files") as task:
-        return prepare(experiment.data, folder, workers or available_processors(), told)
+    try:
+        with progress.task("preparing", unit="files") as task:
+            dataset = prepare(experiment.data, folder, workers or available_processors(), told)
+    except DataError as error:
+        found = inspect_files(experiment.data)
+        if found.contradictions:
+            raise experiment.document.error(found.contradictions) from None
+        if found.absent:
+            raise DataError(str(experiment.document.error(found.absent))) from None
+        sentence = str(error)
+        if error.place is not None:
+            sentence = str(experiment.document.problem(Mistake(error.place, sentence)))
+        others = [f"left out {reason}" for reason in lost if reason not in sentence]
+        raise DataError("\n".join([sentence, *others])) from None
+    for line in finite.told(finite.not_finite(dataset.ledger)):
+        progress.say(line)
+    return dataset
 
 
 def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirectory, device: str) -> None:
@@ -121,6 +147,9 @@ def stages(job: Job, resume: bool) -> Outcome:
     done: dict[str, list[str]] = {}
     if resume and job.run.stages.is_file():
         done = read_json(job.run.stages, "what the run notes about its stages")
+    if "train" not in done:
+        for line in left_out(job.dataset):
+            job.progress.say(line)
     for name, stage in parts:
         if name not in done:
             try:
@@ -193,9 +222,13 @@ def dataset_line(dataset: PreparedDataset) -> str:
 
 def outcome(lines: list[str], dataset: PreparedDataset) -> Outcome:
     """What is done, then what had to be left out."""
-    lost = [entry for entry in dataset.ledger if entry.lost]
-    told = [f"left out {entry.reason}" for entry in lost]
-    return Outcome("\n".join([*lines, *told]), SKIPPED if lost else 0)
+    lost = left_out(dataset)
+    return Outcome("\n".join([*lines, *lost]), SKIPPED if lost else 0)
+
+
+def left_out(dataset: PreparedDataset) -> list[str]:
+    """A line for each file that gave no rows."""
+    return [f"left out {entry.reason}" for entry in dataset.ledger if entry.lost]
 
 
 def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:

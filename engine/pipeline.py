@@ -22,7 +22,7 @@ from engine.job import (
 )
 from engine.progress import Progress
 from engine.repeat import evaluate_group, resume_group, run_repeated
-from engine.runs import create_run, is_group, open_run
+from engine.runs import check_place, create_run, is_group, open_run
 
 
 def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int | None) -> Outcome:
@@ -52,6 +52,7 @@ def run(
     check_sources(experiment, plan)
     device = resolve_device(device)
     check_precision(experiment.training, device)
+    check_place(out / experiment.name)
     with Progress() as progress:
         dataset = prepare_data(experiment, prepared / experiment.name, workers, progress)
         if repeat is not None:

@@ -95,7 +95,7 @@ class Task:
             self._show_bar()
             self._bars.remove_task(self._id)
         self._progress._finish()
-        if kind is None:
+        if kind is None and (self.done or self.total):
             self._progress.say(self.line())
 
     def start_at(self, done: float) -> None:

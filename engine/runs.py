@@ -112,6 +112,18 @@ def create_group(root: Path, name: str) -> Path:
     return _next_folder(root / name, "-repeat")
 
 
+def check_place(root: Path) -> None:
+    """Refuse a place where no run can be kept, before any work is done for it; nothing is made there.
+
+    Raises:
+        UsageError: it, or the part of it that is there, is no folder that can be written to.
+    """
+    there = next(part for part in (root, *root.absolute().parents) if part.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        reason = "cannot be written to" if there.is_dir() else "is no folder"
+        raise UsageError(f"runs cannot be kept in {root}: {there} {reason}; name another place with --out")
+
+
 def _next_folder(folder: Path, ending: str) -> Path:
     """A new directory with the next number. Two programs that start at once get two numbers: `mkdir` decides."""
     make_folder(folder)

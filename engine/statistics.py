@@ -27,6 +27,7 @@ def area_under_curve(scores: NDArray[Any], positive: NDArray[np.bool_], weights:
     negatives = np.cumsum(np.where(positive, 0.0, weights)[order])[ends]
     if not len(ends) or positives[-1] == 0 or negatives[-1] == 0:
         return float("nan")
-    steps = np.diff(positives, prepend=0.0)
+    steps = np.diff(positives / positives[-1], prepend=0.0)
+    negatives /= negatives[-1]  # each by itself: the product of two tiny sums would be 0
     below = np.concatenate([[0.0], negatives[:-1]])
-    return float(np.sum(steps * 0.5 * (below + negatives)) / (positives[-1] * negatives[-1]))
+    return float(np.sum(steps * 0.5 * (below + negatives)))

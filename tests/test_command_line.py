@@ -49,6 +49,16 @@ def test_a_place_for_runs_that_cannot_be_made_is_told(impossible: Path) -> None:
         create_run(impossible, "name")
 
 
+def test_a_place_for_runs_is_tried_before_any_file_is_prepared(
+    repository: Path, impossible: Path, tmp_path: Path
+) -> None:
+    places = ("--out", impossible, "--prepared", tmp_path / "prepared")
+    result = call("run", repository / "specs" / "calratio.yaml", "--device", "cpu", *places)
+    assert result.exit_code == 2, result.output
+    assert f"runs cannot be kept in {impossible}/calratio: {impossible.parent} is no folder" in result.output
+    assert not (tmp_path / "prepared").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -116,7 +126,9 @@ training:
 """
 
 
-def test_a_file_that_is_left_out_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_left_out_is_named_and_before_a_training_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "flat.yaml").write_text(FLAT)
     for name in ("one", "two"):
@@ -129,7 +141,8 @@ def test_a_file_that_is_left_out_is_named_once(tmp_path: Path, monkeypatch: pyte
     assert result.output.count("bad_one.parquet") == 1, result.output
     trained = call("run", "flat.yaml", "--workers", "1", "--device", "cpu")
     assert trained.exit_code == 3, trained.output
-    assert trained.output.count("bad_one.parquet") == 1, trained.output
+    before, after = trained.output.split("epoch 1", 1)
+    assert (before.count("bad_one.parquet"), after.count("bad_one.parquet")) == (1, 1), trained.output
     scored = call("predict", "runs/flat/latest", "good_two.parquet", "bad_one.parquet", "-o", "scored.parquet")
     assert scored.exit_code == 3, scored.output
     assert scored.output.count("bad_one.parquet") == 1, scored.output

@@ -75,3 +75,10 @@ def test_a_failed_task_does_not_claim_to_be_done() -> None:
 )
 def test_numbers_are_told_in_three_digits(number: float, text: str) -> None:
     assert short(number) == text
+
+
+def test_a_task_without_any_work_says_nothing() -> None:
+    stream = io.StringIO()
+    with Progress(stream) as progress, progress.task("preparing", unit="files"):
+        pass
+    assert stream.getvalue() == ""

@@ -14,6 +14,8 @@ from engine.spec.sections.data import DataSpec, FeatureSpec
 
 VERSION = 2
 """Version of the prepared dataset; part of every hash."""
+REVISION = 1
+"""Of how files are read and checked, part of every hash too: data of another one are made again, and stay of use."""
 
 _APPLIED_LATER = ("absolute", "log1p", "clip", "scale", "offset", "range", "range_from", "one_hot", "fill")
 
@@ -21,7 +23,7 @@ _APPLIED_LATER = ("absolute", "log1p", "clip", "scale", "offset", "range", "rang
 def fingerprint(data: DataSpec, sources: Iterable[Source]) -> str:
     """The hash of everything a prepared dataset depends on: the data section, the seed and the files."""
     files = [[source.sample, source.path, source.size, source.modified] for source in sources]
-    return _hash({"version": VERSION, "data": data.raw, "seed": data.seed, "files": files})
+    return _hash({"version": [VERSION, REVISION], "data": data.raw, "seed": data.seed, "files": files})
 
 
 def shard_key(data: DataSpec, source: Source) -> str:
@@ -33,7 +35,7 @@ def shard_key(data: DataSpec, source: Source) -> str:
     sample = data.samples[source.sample]
     return _hash(
         {
-            "version": VERSION,
+            "version": [VERSION, REVISION],
             "file": [source.path, source.size, source.modified],
             "sample": [_plain(getattr(sample, name)) for name in ("rows", "labels", "weight", "constants")],
             "layout": _plain(data.layouts[sample.layout]),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.data.branches import NeededBranch, needed_branches
-from engine.data.readers.base import BranchInfo, Reader, expand_files, missing_branch, open_reader
+from engine.data.branches import needed_branches
+from engine.data.readers.base import NoSuchTree, expand_files, open_reader
+from engine.data.wrong_branches import wrong_branches
 from engine.errors import DataError, Mistake, Path
-from engine.spec.sections.data import DataSpec, LayoutSpec, SampleSpec
+from engine.spec.sections.data import DataSpec, SampleSpec
 
 MOST_FILES = 3
 """Files of a sample that are opened; they come out of the same program, so a few show its mistakes."""
@@ -32,11 +32,26 @@ class SampleFiles:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The outcome: what is wrong with the spec or its files, what is odd but no obstacle, and what there is."""
+    """The outcome.
 
-    mistakes: list[Mistake]
+    Attributes:
+        absent: patterns without any file.
+        contradictions: where the spec says something else than its files.
+        unreadable: files that cannot be opened.
+        notes: what is odd but no obstacle.
+        samples: what there is.
+    """
+
+    absent: list[Mistake]
+    contradictions: list[Mistake]
+    unreadable: list[Mistake]
     notes: list[str]
     samples: list[SampleFiles]
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """All that is in the way of using the files; that some are absent only where others are there."""
+        return [*(self.absent if self.at_hand else ()), *self.contradictions, *self.unreadable]
 
     @property
     def at_hand(self) -> bool:
@@ -46,13 +61,27 @@ class Inspection:
 
 @dataclass
 class _Findings:
-    """Sentences about the files of one sample, by place and cause, with the files that each was seen in."""
+    """Sentences about files by place and cause, with the files of each sample that each was seen in."""
 
-    seen: dict[tuple[Path, str], list[str]] = field(default_factory=dict)
+    seen: dict[tuple[Path, str], dict[str, list[str]]] = field(default_factory=dict)
 
-    def add(self, path: Path, cause: str, file: str) -> None:
+    def add(self, path: Path, cause: str, sample: str, file: str) -> None:
         """One finding in one file."""
-        self.seen.setdefault((path, cause), []).append(file)
+        self.seen.setdefault((path, cause), {}).setdefault(sample, []).append(file)
+
+    def mistakes(self, data: DataSpec, opened: dict[str, int], notes: list[str]) -> list[Mistake]:
+        """Each finding once, the notes among them apart."""
+        found = []
+        for (path, cause), samples in self.seen.items():
+            first = next(iter(samples.values()))[0]
+            number = sum(len(files) for files in samples.values())
+            files_of = f"{number} files of the " if number > 1 else ""
+            sentence = f"{first}: {cause} ({files_of}sample{'s' * (len(samples) > 1)} {', '.join(samples)})"
+            if data.on_error == "skip" and all(len(files) < opened[name] for name, files in samples.items()):
+                notes.append(sentence)
+            else:
+                found.append(Mistake(path, sentence))
+        return found
 
 
 def check_files(data: DataSpec) -> list[Mistake]:
@@ -63,28 +92,22 @@ def check_files(data: DataSpec) -> list[Mistake]:
 def inspect_files(data: DataSpec, most: int = MOST_FILES) -> Inspection:
     """Open the metadata of the first `most` files of every sample and compare them with the layout.
 
-    A finding in all opened files of a sample is a mistake of the spec. One in some of them is a mistake too, unless
+    A finding in all opened files of a sample is a mistake. One in some of them is a mistake too, unless
     `on_error: skip` says that such files are left out: then it is a note.
     """
-    mistakes: list[Mistake] = []
     absent: list[Mistake] = []
     notes: list[str] = []
     samples: list[SampleFiles] = []
+    opened: dict[str, int] = {}
+    contradicting, unreadable = _Findings(), _Findings()
     for sample in data.samples.values():
         files = _files_of(sample, absent)
-        findings = _Findings()
-        opened = files[:most]
-        entries = sum(_inspect(data, sample, file, findings) for file in opened)
-        samples.append(SampleFiles(sample.name, len(files), len(opened), entries))
-        for (path, cause), where in findings.seen.items():
-            others = f" (and {len(where) - 1} more of its files)" if len(where) > 1 else ""
-            sentence = f"{where[0]}: {cause}{others}"
-            if data.on_error == "skip" and len(where) < len(opened):
-                notes.append(sentence)
-            else:
-                mistakes.append(Mistake(path, sentence))
-    at_hand = any(sample.files for sample in samples)
-    return Inspection((absent if at_hand else []) + mistakes, notes, samples)
+        first = files[:most]
+        opened[sample.name] = len(first)
+        entries = sum(_inspect(data, sample, file, contradicting, unreadable) for file in first)
+        samples.append(SampleFiles(sample.name, len(files), len(first), entries))
+    contradictions = contradicting.mistakes(data, opened, notes)
+    return Inspection(absent, contradictions, unreadable.mistakes(data, opened, notes), notes, samples)
 
 
 def _files_of(sample: SampleSpec, mistakes: list[Mistake]) -> list[str]:
@@ -98,76 +121,21 @@ def _files_of(sample: SampleSpec, mistakes: list[Mistake]) -> list[str]:
     return sorted(found)
 
 
-def _inspect(data: DataSpec, sample: SampleSpec, file: str, findings: _Findings) -> int:
+def _inspect(data: DataSpec, sample: SampleSpec, file: str, contradicting: _Findings, unreadable: _Findings) -> int:
     """Compare one file with what the sample needs; returns its entries."""
     layout = data.layouts[sample.layout]
     try:
         reader = open_reader(file, layout.format, layout.tree)
+    except NoSuchTree as error:
+        contradicting.add((*layout.path, "tree"), str(error).removeprefix(f"{file}: "), sample.name, file)
+        return 0
     except DataError as error:
-        findings.add((*sample.path, "files"), str(error).removeprefix(f"{file}: "), file)
+        unreadable.add((*sample.path, "files"), str(error).removeprefix(f"{file}: "), sample.name, file)
         return 0
     try:
         if reader.branches or reader.entries:  # a file without events often has no branches either
-            for path, cause in _compare(needed_branches(data, layout, sample.rows, sample), layout, reader):
-                findings.add(path, f"{cause} (sample {sample.name})", file)
+            for path, cause in wrong_branches(needed_branches(data, layout, sample.rows, sample), layout, reader):
+                contradicting.add(path, cause, sample.name, file)
         return reader.entries
     finally:
         reader.close()
-
-
-def _compare(needed: Sequence[NeededBranch], layout: LayoutSpec, reader: Reader) -> Iterator[tuple[Path, str]]:
-    """What is wrong with the branches that are needed: missing, of a wrong type, or nested wrongly."""
-    known = reader.branches
-    for branch in needed:
-        if branch.branch not in known:
-            if not branch.optional:
-                yield branch.path, f"{missing_branch(branch.branch, known)}; {_user(branch)} needs it"
-            continue
-        info = known[branch.branch]
-        if not info.readable:
-            kind = info.dtype.removeprefix("unknown: ")
-            yield branch.path, f"branch '{info.name}' is of a type that cannot be read ({kind})"
-        elif branch.holds != "either" and info.numeric != (branch.holds == "numbers"):
-            found = "numbers" if info.numeric else "text"
-            yield branch.path, f"branch '{info.name}' holds {found}, but {_user(branch)} needs {branch.holds}"
-    present = [branch for branch in needed if branch.branch in known and known[branch.branch].readable]
-    for name in layout.collections:
-        yield from _nesting([branch for branch in present if branch.collection == name], layout, reader)
-
-
-def _nesting(branches: Sequence[NeededBranch], layout: LayoutSpec, reader: Reader) -> Iterator[tuple[Path, str]]:
-    """Whether the branches of one collection are nested alike, and its owner fits them."""
-    fields = [(branch, reader.branches[branch.branch]) for branch in branches if branch.role == "field"]
-    if not fields:
-        return
-    name = fields[0][0].collection
-    collection = layout.collections[name]
-    depth = 0 if collection.slots is not None else min(1, max(info.depth for _, info in fields))
-    for branch, info in fields:
-        computed = branch.field is not None and collection.fields[branch.field].expression is not None
-        if info.depth > 1:
-            yield branch.path, f"branch '{info.name}' {_nature(info)}; a field of {name} has one value an object"
-        elif info.depth != depth and not (computed and info.depth == 0):
-            what = "a branch of a wide table has one value an entry" if collection.slots else _others(name, fields)
-            yield branch.path, f"branch '{info.name}' {_nature(info)}, but {what}"
-    for branch in branches:
-        info = reader.branches[branch.branch]
-        if branch.role == "owner" and (depth == 0 or info.depth == 0):
-            needs = "the branches of its collection hold one value an entry" if depth == 0 else "a list is needed"
-            yield branch.path, f"branch '{info.name}' (owner of {name}) {_nature(info)}, but {needs}"
-
-
-def _nature(info: BranchInfo) -> str:
-    """How deep a branch is, as a verb phrase."""
-    return ("holds one value an entry", "holds a list an entry", "holds lists of lists")[min(info.depth, 2)]
-
-
-def _others(name: str, fields: Sequence[tuple[NeededBranch, BranchInfo]]) -> str:
-    """Names a branch of the collection that is a list."""
-    listed = next(info.name for _, info in fields if info.depth > 0)
-    return f"'{listed}' of the same collection {name} holds a list"
-
-
-def _user(branch: NeededBranch) -> str:
-    """Who needs a branch: a field, or the collection's owner or `exists`."""
-    return f"{branch.collection}.{branch.field}" if branch.field else f"`{branch.role}` of {branch.collection}"

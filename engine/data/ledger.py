@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from engine.errors import DataError
@@ -32,6 +32,8 @@ class LedgerEntry:
         status: see the module.
         reason: one sentence that names the file; None where all is well.
         seconds: time that it took.
+        values: of each input, the rows or objects that the file gave.
+        not_finite: of each feature (`input.feature`), how many of them are NaN or infinite; absent for none.
     """
 
     source: str
@@ -41,6 +43,8 @@ class LedgerEntry:
     status: Status
     reason: str | None
     seconds: float
+    values: Mapping[str, int] = field(default_factory=dict)
+    not_finite: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lost(self) -> bool:

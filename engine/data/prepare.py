@@ -93,12 +93,19 @@ def _build(
     for unfinished in folder.glob(".*.part"):
         unfinished.unlink(missing_ok=True)
     tasks = [Task(data, source, shard_key(data, source), folder, shard_name(source)) for source in sources]
-    known = {task.name: receipt for task in tasks if (receipt := _usable(task)) is not None}
+    known: dict[str, Receipt] = {}
+
+    def done(task: Task, receipt: Receipt) -> None:
+        known[task.name] = receipt
+        if progress is not None:
+            progress(len(known), len(tasks), receipt.ledger)
+
+    for task in tasks:
+        if (receipt := _usable(task)) is not None:
+            done(task, receipt)
     with closing(_run([task for task in tasks if task.name not in known], workers)) as finished:
         for task, receipt in finished:
-            known[task.name] = receipt
-            if progress is not None:
-                progress(len(known), len(tasks), receipt.ledger)
+            done(task, receipt)
             if receipt.ledger.lost and data.on_error == "stop":
                 break
     receipts = [known[task.name] for task in tasks if task.name in known]

@@ -156,10 +156,11 @@ def _balance_factors(spec: WeightSpec, sums: Array, factors: Array, reference: i
     if spec.to == "mean":
         name, wanted = "their mean", totals[totals > 0].mean() if (totals > 0).any() else 0.0
     if not wanted > 0:
-        raise DataError(
-            f"weights.{spec.name} brings the classes of {spec.balance} to the sum of weights of {name}, which has "
-            "none in the training split; name another class with `to:`"
+        sentence = (
+            f"weights.{spec.name} brings the classes of {spec.balance} to the sum of weights of {name}, which is "
+            f"{wanted:g} in the training split; it must be above 0, so name another class with `to:`"
         )
+        raise DataError(sentence, (*spec.path, "balance"))
     result: Array = np.divide(wanted, totals, out=np.ones_like(totals), where=totals > 0)
     return result
 

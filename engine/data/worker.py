@@ -18,13 +18,15 @@ import pyarrow as pa
 from engine.data.branches import NeededBranch, needed_branches
 from engine.data.collections import Chunk
 from engine.data.columns import Column, Jagged
+from engine.data.finite import FiniteCount
 from engine.data.ledger import LedgerEntry, Status
-from engine.data.readers.base import Reader, missing_branch, open_reader
+from engine.data.readers.base import Reader, open_reader
 from engine.data.rows import make_rows
 from engine.data.shards import Receipt, ShardInfo, ShardWriter
 from engine.data.sources import Source
+from engine.data.wrong_branches import wrong_branches
 from engine.errors import DataError, Interrupted
-from engine.spec.sections.data import DataSpec, SampleSpec
+from engine.spec.sections.data import DataSpec, LayoutSpec, SampleSpec
 
 FIRST_ENTRIES = 5_000
 """Entries that are read first; how large they are says how many are read at once from then on."""
@@ -93,7 +95,7 @@ def prepare_file(task: Task, stopped: Callable[[], bool] = _asked_to_stop) -> Re
     """
     begun = time.monotonic()
     source = task.source
-    entries = 0
+    entries, count = 0, FiniteCount()
     shard: ShardInfo | None = None
     status: Status = "ok"
     reason: str | None = None
@@ -102,45 +104,47 @@ def prepare_file(task: Task, stopped: Callable[[], bool] = _asked_to_stop) -> Re
         layout = task.data.layouts[sample.layout]
         with closing(open_reader(source.path, layout.format, layout.tree)) as reader:
             entries = reader.entries
-            shard = _write_shard(task, sample, reader, stopped)
+            shard = _write_shard(task, sample, reader, stopped, count)
         if shard is None:
             status, reason = "empty", _why_empty(source.path, entries)
     except DataError as error:
         status, reason = "skipped", _named(source.path, str(error))
     rows = shard.rows if shard is not None else 0
     seconds = round(time.monotonic() - begun, 3)
-    receipt = Receipt(task.key, LedgerEntry(source.path, source.sample, entries, rows, status, reason, seconds), shard)
+    found = (dict(count.values), dict(count.not_finite)) if shard is not None else ({}, {})
+    ledger = LedgerEntry(source.path, source.sample, entries, rows, status, reason, seconds, *found)
+    receipt = Receipt(task.key, ledger, shard)
     receipt.write(task.receipt)
     return receipt
 
 
-def _write_shard(task: Task, sample: SampleSpec, reader: Reader, stopped: Callable[[], bool]) -> ShardInfo | None:
-    """The rows of an open file as a shard; None where there are no rows."""
+def _write_shard(
+    task: Task, sample: SampleSpec, reader: Reader, stopped: Callable[[], bool], count: FiniteCount
+) -> ShardInfo | None:
+    """The rows of an open file as a shard; None where there are no rows. Their values are counted."""
     if not reader.entries:
         return None
     layout = task.data.layouts[sample.layout]
-    branches = present_branches(reader, needed_branches(task.data, layout, sample.rows, sample))
+    needed = needed_branches(task.data, layout, sample.rows, sample)
+    branches = present_branches(reader, needed, layout)
     with ShardWriter(task.shard) as writer:
         for chunk in read_chunks(reader, branches):
             if stopped():
                 raise Interrupted("the preparation was stopped")
-            writer.append(make_rows(task.data, layout, sample.rows, sample, chunk))
+            table = make_rows(task.data, layout, sample.rows, sample, chunk)
+            count.add(table, task.data)
+            writer.append(table)
         return writer.finish()
 
 
-def present_branches(reader: Reader, needed: list[NeededBranch]) -> list[str]:
+def present_branches(reader: Reader, needed: list[NeededBranch], layout: LayoutSpec) -> list[str]:
     """Names of the needed branches that the file has.
 
     Raises:
-        DataError: it lacks one that has no default.
+        DataError: it lacks one that has no default, or one is not what the layout takes it for.
     """
-    for branch in needed:
-        if branch.branch not in reader.branches and not branch.optional:
-            use = branch.collection if branch.field is None else f"{branch.collection}.{branch.field}"
-            raise DataError(
-                f"{reader.path}: {missing_branch(branch.branch, reader.branches)} (needed for {use}; a `default:` "
-                "there would stand in for it)"
-            )
+    for _, cause in wrong_branches(needed, layout, reader):
+        raise DataError(f"{reader.path}: {cause}")
     return [branch.branch for branch in needed if branch.branch in reader.branches]
 
 

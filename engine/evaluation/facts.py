@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class ReportFacts:
         environment: device, versions, start; as `environment.json`.
         rows: sample -> rows of (train, validation, test).
         ledger: what became of each source file, as the prepared dataset's manifest says.
+        not_finite: features that are NaN or infinite somewhere: feature, sample, number, of how many values.
         nodes: lines of the table of nodes: name, source, layers, output, trainable, fixed.
         spec: the resolved spec as YAML.
         content: hash of the prepared data.
@@ -39,6 +40,7 @@ class ReportFacts:
     environment: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
     ledger: Sequence[Mapping[str, Any]] = ()
+    not_finite: Sequence[tuple[str, str, int, int]] = ()
     nodes: Sequence[tuple[str, str, str, str, int, int]] = ()
     spec: str = ""
     content: str = ""
@@ -47,6 +49,7 @@ class ReportFacts:
 
 def collect_facts(experiment: Experiment, plan: Plan, dataset: PreparedDataset, run: RunDirectory) -> ReportFacts:
     """The facts of a run."""
+    from engine.data.finite import not_finite
     from engine.graph.picture import svg
 
     rows = {sample: np.zeros(len(SPLITS), dtype=np.int64) for sample in dataset.manifest["samples"]}
@@ -59,6 +62,7 @@ def collect_facts(experiment: Experiment, plan: Plan, dataset: PreparedDataset, 
         environment=environment,
         rows={sample: counts.tolist() for sample, counts in rows.items()},
         ledger=dataset.manifest["ledger"],
+        not_finite=[astuple(each) for each in not_finite(dataset.ledger)],
         nodes=[(row.name, row.sources, row.layers, row.output, row.trainable, row.fixed) for row in plan.table],
         spec=experiment.document.to_yaml(),
         content=dataset.contract()["content"],

@@ -45,7 +45,7 @@ def render_report(
         "results": _headlines(results),
         "figures": _figures(others),
         "training": _figures(training) + _last_values(history),
-        "data": _samples(facts) + _ledger(facts),
+        "data": _samples(facts) + _not_finite(facts) + _ledger(facts),
         "network": _network(facts),
         "metrics": "\n".join(_metric(result) for result in results),
         "run": _environment(facts) + details("The spec, resolved", preformatted(facts.spec)),
@@ -108,6 +108,15 @@ def _samples(facts: ReportFacts) -> str:
     rows: list[Sequence[object]] = [(sample, *counts, sum(counts)) for sample, counts in facts.rows.items()]
     totals = [sum(counts[i] for counts in facts.rows.values()) for i in range(len(SPLITS))]
     return table(["Sample", *SPLITS, "all"], [*rows, ("all", *totals, sum(totals))], bold_last=True)
+
+
+def _not_finite(facts: ReportFacts) -> str:
+    if not facts.not_finite:
+        return ""
+    head = ["Feature", "Sample", "NaN or infinite", "of"]
+    never = [f"{feature} in {sample}" for feature, sample, number, values in facts.not_finite if number == values]
+    note = paragraph(f"Never finite, so that only `fill` is seen: {', '.join(never)}.", "note") if never else ""
+    return "<h3>Values that <code>fill</code> replaces</h3>" + note + table(head, facts.not_finite)
 
 
 def _ledger(facts: ReportFacts) -> str:

@@ -54,11 +54,12 @@ def prediction_chunks(reader: Reader, data: DataSpec, predict: PredictSpec) -> I
     """The branches that prediction needs in chunks, each with the entry of the file that it starts at.
 
     Raises:
-        DataError: a branch is missing or cannot be read.
+        DataError: a branch is missing, is not what the layout takes it for, or cannot be read.
     """
-    needed = needed_branches(data, data.layouts[predict.layout], predict.rows, None)
+    layout = data.layouts[predict.layout]
+    needed = needed_branches(data, layout, predict.rows, None)
     start = 0
-    for chunk in read_chunks(reader, present_branches(reader, needed)):
+    for chunk in read_chunks(reader, present_branches(reader, needed, layout)):
         yield start, chunk
         start += len(next(iter(chunk.values())))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from engine.data.loader import Batch
     from engine.spec.experiment import Experiment
 
+LARGEST_SHOWN = 9e19
+"""The bins of TensorBoard's histograms end just above it; what is larger stands in the last one."""
 Scalars = Mapping[str, float | int | str]
 
 
@@ -74,7 +76,8 @@ class TensorBoard:
         for name, parameter in parameters:
             for kind, values in (("weights", parameter.detach()), ("gradients", parameter.grad)):
                 if values is not None and bool(values.isfinite().all()):
-                    self.writer.add_histogram(f"{kind}/{name}", values.float().cpu().numpy(), step)
+                    shown = values.float().clamp(-LARGEST_SHOWN, LARGEST_SHOWN)
+                    self.writer.add_histogram(f"{kind}/{name}", shown.cpu().numpy(), step)
 
     def graph(self, network: nn.Module, batch: Batch, outputs: Sequence[str]) -> bool:
         """Write the graph of the network as traced on a few rows; False where it cannot be traced."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 from engine.graph.operations import TORCH_FUNCTIONS, truth
 from engine.spec.expressions import Expression
 from engine.spec.sections import LossSpec, TargetSpec
+from engine.spec.sections.training import CLASSIFICATION
 
 if TYPE_CHECKING:
     from engine.data.loader import Batch
@@ -81,7 +82,6 @@ LOSSES: dict[str, Compared] = {
 }
 """The kinds that compare; `output` is a node's own value."""
 OUTPUT = "output"
-CLASSIFICATION = ("cross_entropy", "binary_cross_entropy")
 
 
 @dataclass(frozen=True)

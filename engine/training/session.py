@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from engine.errors import TrainingError
+from engine.errors import Mistake, TrainingError
 from engine.graph.network import build_network
 from engine.progress import Progress
 from engine.spec.sections import MonitorSpec
+from engine.spec.sections.training import CLASSIFICATION
+from engine.training.classes import check_classes
 from engine.training.loop import Loop
-from engine.training.objectives import CLASSIFICATION, Objective, make_objectives
+from engine.training.objectives import Objective, make_objectives
 from engine.training.state import Position, begin_phase
 from engine.training.streams import iteration_length
 from engine.training.targets import check_targets, check_weights
@@ -122,31 +125,30 @@ def assemble(
         steps = iteration_length(training, dataset)
         objectives = make_objectives(training.losses, plan.offers, experiment.data.targets)
         objectives = check_targets(training, objectives, dataset, tell)
-        check_weights(training, objectives, dataset)
-        check_metrics(training, objectives, dataset)
+        check_weights(training, objectives, dataset, tell)
+        check_metrics(training, objectives, experiment, dataset)
         stages.append(Stage(training, objectives, steps))
+    check_classes(experiment, dataset, tell)
+    evaluated = experiment.evaluation.split
+    if not len(dataset.rows(list(experiment.data.samples), evaluated)):
+        tell(f"warning: nothing will be evaluated: {empty_split(experiment, evaluated)}")
     trainable = tuple(parameter for parameter in network.parameters() if parameter.requires_grad)
     return Session(experiment, dataset, run, device, progress, network, trainable, tuple(stages))
 
 
-def check_metrics(training: TrainingSpec, objectives: dict[str, Objective], dataset: PreparedDataset) -> None:
+def check_metrics(
+    training: TrainingSpec, objectives: dict[str, Objective], experiment: Experiment, dataset: PreparedDataset
+) -> None:
     """Refuse to watch a metric that will not be there.
 
     Raises:
-        TrainingError: which one, who watches it, and which there are.
+        TrainingError: which one, who watches it, and which there are, or that no row is validated.
     """
-    known = set()
-    for name, objective in objectives.items():
-        samples = training.streams[objective.spec.stream].samples
-        if any(name in update.minimize.names for update in training.updates):
-            known.add(f"train.{name}")
-        if len(dataset.rows(samples, "validation").row):
-            known.add(f"validation.{name}")
-            if objective.spec.kind in CLASSIFICATION:
-                known |= {f"validation.{name}.accuracy", f"validation.{name}.auc"}
-    known.add("train.total")
-    if all(f"validation.{name}" in known for name in training.updates[-1].minimize.names):
-        known.add("validation.total")
+
+    def validated(objective: Objective) -> bool:
+        return bool(len(dataset.rows(training.streams[objective.spec.stream].samples, "validation")))
+
+    known = _metrics(training, objectives, validated)
     watched: list[tuple[str, str | None]] = [("best", _metric(training.best))]
     if training.early_stopping:
         watched.append(("early_stopping", _metric(training.early_stopping.monitor)))
@@ -155,10 +157,40 @@ def check_metrics(training: TrainingSpec, objectives: dict[str, Objective], data
         ("plateau", each.options.get("metric", "validation.total")) for each in schedules if each.kind == "plateau"
     ]
     for who, metric in watched:
-        if metric is not None and metric not in known:
-            there = ", ".join(sorted(known))
-            place = ".".join(map(str, training.path))
-            raise TrainingError(f"{place}: {who} watches {metric}, which this training has not got; it has {there}")
+        if metric is None or metric in known:
+            continue
+        if metric in _metrics(training, objectives, lambda _: True):
+            empty = f"{who} watches {metric}, but {empty_split(experiment, 'validation')}"
+            raise TrainingError(str(experiment.document.problem(Mistake((*experiment.data.path, "split"), empty))))
+        there = ", ".join(sorted(known))
+        place = ".".join(map(str, training.path))
+        raise TrainingError(f"{place}: {who} watches {metric}, which this training has not got; it has {there}")
+
+
+def _metrics(
+    training: TrainingSpec, objectives: dict[str, Objective], validated: Callable[[Objective], bool]
+) -> set[str]:
+    """The metrics of a training, given which losses have rows to be validated on."""
+    known = {"train.total"}
+    for name, objective in objectives.items():
+        if any(name in update.minimize.names for update in training.updates):
+            known.add(f"train.{name}")
+        if validated(objective):
+            known.add(f"validation.{name}")
+            if objective.spec.kind in CLASSIFICATION:
+                known |= {f"validation.{name}.accuracy", f"validation.{name}.auc"}
+    if all(f"validation.{name}" in known for name in training.updates[-1].minimize.names):
+        known.add("validation.total")
+    return known
+
+
+def empty_split(experiment: Experiment, split: str) -> str:
+    """That a split has no rows, and what to change."""
+    by = ", ".join(experiment.data.split.by)
+    return (
+        f"the {split} split has 0 rows; the columns [{by}] in `data.split.by` decide where a row goes: name one with "
+        f"more different values, such as the number of the event, make the fraction `{split}` larger, or add files"
+    )
 
 
 def _metric(monitor: MonitorSpec | None) -> str | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.data.store import PreparedDataset, RowIndex
 
 
+MEAN_WEIGHT = (1e-4, 1e4)  # between which the mean of training weights is nothing to worry about
 CHUNK = 4096  # rows whose objects are looked at together
 
 
@@ -38,13 +39,15 @@ def check_targets(
         for sample, (lost, rows) in absent.items():
             what = f"have no target {objective.spec.target} and do not count for the loss {name}"
             tell(f"{lost} of {rows} rows of {sample} {what}")
-        listed = objective.spec.target is not None and _listed(objective.spec.target, dataset)
+        listed = objective.spec.target is not None and is_listed(objective.spec.target, dataset)
         checked[name] = replace(objective, incomplete=bool(absent) or listed)
     return checked
 
 
-def check_weights(training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset) -> None:
-    """Refuse a loss that has nothing to learn from.
+def check_weights(
+    training: TrainingSpec, objectives: Mapping[str, Objective], dataset: PreparedDataset, tell: Callable[[str], None]
+) -> None:
+    """Refuse a loss that has nothing to learn from, and warn of weights by which no optimizer is made to step.
 
     Raises:
         TrainingError: the condition of the loss holds for no training row of its stream that has the target, or the
@@ -64,11 +67,19 @@ def check_weights(training: TrainingSpec, objectives: Mapping[str, Objective], d
             )
         if weight is None:
             continue
-        total = float(dataset.read([f"weight:{weight}"], rows)[f"weight:{weight}"][counting].sum())
+        weights = training_weights(weight, rows, dataset)[counting]
+        total = float(weights.sum(dtype=np.float64))
         if not (total > 0 and math.isfinite(total)):
             raise TrainingError(
                 f"the weights ({weight}) of the training rows of the stream {stream.name} sum to {total:g}, so the "
                 f"loss {name} has nothing to learn from; their sum must be above 0"
+            )
+        mean = float(np.abs(weights).mean(dtype=np.float64))
+        if not MEAN_WEIGHT[0] <= mean <= MEAN_WEIGHT[1]:
+            tell(
+                f"warning: the training weights ({weight}) of the loss {name} have a mean of {mean:.2g}; optimizers "
+                "such as Adam do not bear gradients so small or large. Bring it near 1: in `data.weights` write "
+                f"`scaled: {{of: {weight}, expression: {1 / mean:.0e}}}`, in the loss `weight: scaled`"
             )
 
 
@@ -76,7 +87,7 @@ def _counting(objective: Objective, rows: RowIndex, dataset: PreparedDataset) ->
     """The rows that a loss counts: those with its target, where that is one of rows, and for which `where` holds."""
     target, where = objective.spec.target, objective.spec.where
     counting = np.ones(len(rows), bool)
-    if target is not None and not _listed(target, dataset):
+    if target is not None and not is_listed(target, dataset):
         counting &= _present(dataset.read([f"target:{target}"], rows)[f"target:{target}"])
     if where is not None:
         named = [f"target:{each}" for each in where.names if each in dataset.manifest["targets"]]
@@ -86,7 +97,13 @@ def _counting(objective: Objective, rows: RowIndex, dataset: PreparedDataset) ->
     return counting
 
 
-def _listed(target: str, dataset: PreparedDataset) -> bool:
+def training_weights(name: str, rows: RowIndex, dataset: PreparedDataset) -> NDArray[np.float32]:
+    """The weights of the given rows as a batch holds them, so that one may be 0 there."""
+    with np.errstate(over="ignore"):
+        return dataset.read([f"weight:{name}"], rows)[f"weight:{name}"].astype(np.float32)
+
+
+def is_listed(target: str, dataset: PreparedDataset) -> bool:
     """Whether a target has a value for each object or pair, not one a row."""
     return bool(dataset.manifest["targets"][target].get("kind", "row") != "row")
 
@@ -109,7 +126,7 @@ def _absent(
     for sample in stream.samples:
         indices = [dataset.rows([sample], split) for split in ("train", "validation")]
         rows = sum(len(index) for index in indices)
-        if _listed(target, dataset):
+        if is_listed(target, dataset):
             lost = 0 if any(_any_object(target, index, dataset) for index in indices) else rows
         else:
             values = (dataset.read([f"target:{target}"], index)[f"target:{target}"] for index in indices)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from engine.data.loader import Batch, sequential
 from engine.spec.sections import TrainingSpec
-from engine.training.objectives import CLASSIFICATION, Objective, combine
+from engine.spec.sections.training import CLASSIFICATION
+from engine.training.objectives import Objective, combine
 from engine.training.scores import accuracy, mean_area
 from engine.training.streams import to_device
 from engine.training.updates import by_stream, forward, mixed_precision

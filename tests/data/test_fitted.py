@@ -165,7 +165,7 @@ def test_flat_reweighting_and_balance_together(section, tmp_path):
 
 def test_class_without_training_weight_cannot_be_the_reference(section, tmp_path):
     targets = {"kind": {"classes": {"a": 0, "none": 9}, "expression": "event.kind"}}
-    with pytest.raises(DataError, match=r"weights\.w brings the classes of kind .* which has none"):
+    with pytest.raises(DataError, match=r"weights\.w brings the classes of kind .* none, which is 0 in the"):
         dataset(section, tmp_path, targets=targets, weights={"w": {"balance": "kind"}})
 
 

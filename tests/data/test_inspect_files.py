@@ -130,7 +130,7 @@ def test_a_mistake_of_many_files_is_told_once(data: Callable[..., DataSpec], tmp
         write(tmp_path / f"{name}.root", jet_eta=None)
     (mistake,) = check_files(data("skip"))
     assert "a.root: there is no branch 'jet_eta'" in mistake.message
-    assert mistake.message.endswith("(and 2 more of its files)")
+    assert mistake.message.endswith("(3 files of the sample all)")
 
 
 def test_one_bad_file_is_a_note_where_such_files_are_skipped(data: Callable[..., DataSpec], tmp_path: Path) -> None:

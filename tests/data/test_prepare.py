@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from engine.data.fingerprint import VERSION
+from engine.data.finite import not_finite
 from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
 from engine.errors import DataError
@@ -215,6 +216,16 @@ def test_lost_file_is_in_the_ledger_with_its_reason(harm, status, reason, data, 
     assert [segment.sample for segment in prepared.segments] == ["first", "first", "second"]
 
 
+def test_a_list_in_a_collection_of_one_value_an_entry_makes_no_rows(section, files):
+    """It would make a row of each of its values."""
+    raw = yaml.safe_load(SPEC)
+    raw["collections"]["event"]["pt"] = "jet_pt"
+    raw["inputs"]["event"] = {"of": "event", "features": {"pt": {}}}
+    data = section(raw, samples=samples(files, first="a0.parquet"), on_error="stop")
+    with pytest.raises(DataError, match=r"a0\.parquet: branch 'id' holds one value an entry, but 'jet_pt' of the same"):
+        prepare(data, files / "out", 1)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_lost_file_stops_the_preparation_where_the_spec_says_so(section, files, workers):
     os.truncate(files / "a1.parquet", 500)
@@ -392,3 +403,16 @@ def test_two_preparations_at_once_wait_for_each_other(section, tmp_path):
     prepared = PreparedDataset.open(tmp_path / "out")
     prepared.verify()
     assert content(prepared) == content(prepare(data, tmp_path / "fresh", 1))
+
+
+def test_features_of_objects_are_counted_over_all_files_of_a_sample(section, files):
+    raw = yaml.safe_load(SPEC)
+    raw["inputs"]["hits"]["features"]["root"] = {"expression": "sqrt(e - 1)"}
+    prepared = prepare(section(raw, samples=samples(files, first="a*.parquet", second="b*.parquet")), files / "out", 1)
+    found = {each.sample: each for each in not_finite(prepared.ledger)}
+    for name, each in found.items():
+        segments = [segment for segment in prepared.segments if segment.sample == name]
+        values = np.concatenate([segment.inputs["hits"][1][:, 1] for segment in segments])
+        assert (each.feature, each.number, each.values) == ("hits.root", np.isnan(values).sum(), len(values))
+        assert 0 < each.number < each.values
+    assert set(found) == {"first", "second"}

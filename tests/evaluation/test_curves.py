@@ -137,5 +137,15 @@ def test_confusion_matrix_is_that_of_scikit_learn(tagger: Predictions):
     assert accuracy == pytest.approx(sklearn.metrics.accuracy_score(truth, highest, sample_weight=weights), abs=1e-12)
 
 
+def test_area_and_its_error_do_not_depend_on_the_unit_of_the_weights():
+    random = np.random.default_rng(4)
+    is_signal, values, weights = random.random(80) < 0.4, random.random(80), random.uniform(0.5, 1.5, 80)
+    for factor in (1e-300, 1e300):
+        area = area_under_curve(values, is_signal, weights * factor)
+        assert area == pytest.approx(area_under_curve(values, is_signal, weights))
+        error = area_error(values, is_signal, weights * factor)
+        assert error == pytest.approx(area_error(values, is_signal, weights))
+
+
 def test_training_and_evaluation_have_the_same_area():
     assert scores.area_under_curve is roc.area_under_curve is area_under_curve

@@ -26,7 +26,7 @@ def _rows_of(experiment: Any, path: Path) -> tuple[Any, Any]:
     predict, layout = prediction_layout(experiment.data)
     needed = needed_branches(experiment.data, layout, predict.rows, None)
     with closing(open_reader(str(path), layout.format, layout.tree)) as reader:
-        chunk = reader.read(present_branches(reader, needed), 0, reader.entries)
+        chunk = reader.read(present_branches(reader, needed, layout), 0, reader.entries)
     return make_rows(experiment.data, layout, predict.rows, None, chunk), chunk
 
 

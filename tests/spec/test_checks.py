@@ -34,6 +34,11 @@ import pytest
             ("pt: jets.pt}", "pt: clusters.pt}"),
             "a row has several `clusters`; make one value of them, as in `sum(clust",
         ),
+        (
+            ("pt: jets.pt}", "pt: sum(jets.pt)}"),
+            "`sum(...)` runs over several objects, and a row has one `jets.pt`: rows",
+        ),
+        (("{pt: {}, eta: {}}}", "{pt: {expression: rank(jets.pt)}}}"), "`rank(...)` runs over several objects, and a"),
         (("pt: jets.pt}", "pt: abs}"), "`abs` is a function; write `abs(...)`"),
         (("by: [run, number]", "by: [run, numbr]"), "there is no column `numbr`; did you mean `number`?"),
         (
@@ -230,3 +235,24 @@ def test_a_metric_of_another_kind_of_target_is_told(tell, metric: str, message: 
     )
     assert [each for each in told if message in each], told
     assert len(told) == 1
+
+
+def test_reductions_of_objects_that_are_not_the_row_are_right(tell):
+    assert tell(("pt: jets.pt}", "pt: sum(clusters.pt / jets.pt)}")) == []
+    assert tell(("{pt: {scale: 1/500}, eta", "{pt: {expression: pt / sum(pt * jets.pt)}, eta")) == []
+
+
+def test_a_class_that_no_stream_of_an_output_has_a_sample_of_is_a_mistake(tell):
+    streams = ("samples: [signal, background]", "samples: [signal]")
+    (problem,) = tell(streams)
+    assert "no sample of the stream `main` has the class `background` of `label`, so `output` cannot learn" in problem
+    shared = "a: {samples: [signal], batch: 64}, b: {samples: [background], batch: 64}"
+    loss = "{cross_entropy: {of: output, target: label, stream: %s}}"
+    assert (
+        tell(
+            ("{main: {samples: [signal, background], batch: 64}}", f"{{{shared}}}"),
+            ("{tagging: {cross_entropy: {of: output, target: label}}}", f"{{one: {loss % 'a'}, two: {loss % 'b'}}}"),
+            ("minimize: tagging", "minimize: one + two"),
+        )
+        == []
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from engine.training.board import hyperparameters, record_results
+from engine.training.board import TensorBoard, hyperparameters, record_results
 from engine.training.logs import read_log
 
 
@@ -80,8 +82,6 @@ def test_a_resumed_run_hides_the_steps_that_are_done_again(toy: Any) -> None:
 
 
 def test_no_events_when_tensorboard_is_told_nothing(tmp_path: Path) -> None:
-    from engine.training.board import TensorBoard
-
     TensorBoard(tmp_path / "tensorboard", "", 0).close()
     assert not (tmp_path / "tensorboard").exists()
 
@@ -117,3 +117,12 @@ def test_hyperparameters_are_the_scalars_of_the_training_section(toy: Any) -> No
     assert found["losses.tagging.cross_entropy.of"] == "class"
     assert found["updates.0.repeat"] == 2
     assert all(isinstance(value, bool | int | float | str) for value in found.values())
+
+
+def test_gradients_beyond_the_bins_of_a_histogram_are_shown_in_the_last_one(tmp_path: Path) -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    weight.grad = torch.tensor([1e30, -1e30, 3e38])
+    with closing(TensorBoard(tmp_path, "spec", 0)) as board:
+        board.histograms([("out", weight)], 1)
+    histogram = events(tmp_path).Histograms("gradients/out")[0].histogram_value
+    assert (histogram.num, sum(histogram.bucket)) == (3, 3)

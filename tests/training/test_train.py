@@ -206,6 +206,8 @@ def test_rows_without_a_class_are_told_and_do_not_count(toy: Any) -> None:
     told = io.StringIO()
     summary = toy.train("some", [*ONE_EPOCH, "data.targets.origin.classes={simulation: 0, data: 7}"], told=told)
     assert "rows of background have no target origin and do not count for the loss confusion" in told.getvalue()
+    assert "warning: " in told.getvalue()
+    assert "the loss confusion has nothing to learn of the class `data` from" in told.getvalue()
     assert summary.last_metrics["validation.confusion.accuracy"] in (0.0, 1.0)
     assert np.isfinite(summary.last_metrics["validation.confusion"])
 
@@ -227,9 +229,11 @@ def test_a_regression_is_trained_like_a_classification(toy: Any) -> None:
 def test_watching_a_metric_that_is_not_there_is_told_before_training(toy: Any) -> None:
     no_validation = "data.split={by: [run, event], train: 0.9, validation: 1.0e-9, test: 0.099999999}"
     with pytest.raises(
-        TrainingError, match=r"best watches validation\.tagging, .* it has train\.confusion, train\.tagging"
+        TrainingError, match=r"best watches validation\.tagging, but the validation split has 0 rows; the"
     ):
         toy.train("unwatched", [no_validation])
+    with pytest.raises(TrainingError, match=r"training: best watches train\.confusion, .* it has train\.tagging"):
+        toy.train("unwatched", ["training.best={metric: train.confusion}", "training.updates=[{minimize: tagging}]"])
 
 
 def test_an_empty_stream_is_told_before_training(toy: Any) -> None:

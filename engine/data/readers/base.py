@@ -55,6 +55,10 @@ class BranchInfo:
         return self.readable and self.dtype != "string"
 
 
+class NoSuchTree(DataError):
+    """The file can be read, but does not hold the `tree:` that was asked for, or several and none was asked for."""
+
+
 class Reader(Protocol):
     """An open file of any format, seen as named branches over a number of entries."""
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from engine.data.columns import Array, Column, Jagged
-from engine.data.readers.base import BranchInfo
+from engine.data.readers.base import BranchInfo, NoSuchTree
 from engine.data.readers.file_reader import FileReader
 from engine.errors import DataError
 
@@ -78,10 +78,12 @@ class HDF5Reader(FileReader):
         node = self._file if tree is None else self._file.get(tree)
         if node is None:
             there = ", ".join(f"'{name}'" for name in self._file) or "nothing"
-            raise DataError(f"{self.path}: there is no group or dataset '{tree}'; at the top there is {there}")
+            raise NoSuchTree(f"{self.path}: there is no group or dataset '{tree}'; at the top there is {there}")
         if isinstance(node, h5py.Dataset):
             if node.dtype.names is None:
-                raise DataError(f"{self.path}: dataset '{tree}' has no fields; name the group that it is in as `tree:`")
+                raise NoSuchTree(
+                    f"{self.path}: dataset '{tree}' has no fields; name the group that it is in as `tree:`"
+                )
             return {field: _Source(node, field) for field in node.dtype.names}
         children = [child for child in node.values() if child is not None]  # None: a link to nowhere
         if any("pandas_type" in each.attrs for each in (node, *children)):

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from engine.data.columns import Array, Column, Jagged
-from engine.data.readers.base import BranchInfo
+from engine.data.readers.base import BranchInfo, NoSuchTree
 from engine.data.readers.file_reader import FileReader
 from engine.data.readers.hdf5 import open_hdf5
 from engine.data.readers.pandas_frames import Frame, Level, find_frames, level_type, level_values
@@ -68,7 +68,7 @@ class PandasHDFReader(FileReader):
         if tree is not None:
             key = tree.strip("/")
             if key not in found:
-                raise DataError(f"{self.path}: there is no table '{tree}'; there is {', '.join(found)}")
+                raise NoSuchTree(f"{self.path}: there is no table '{tree}'; there is {', '.join(found)}")
             found = {key: found[key]}
         frames = [Frame(self.path, key, group) for key, group in found.items()]
         several = [frame for frame in frames if len(frame.levels) > 1]

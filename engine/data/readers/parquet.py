@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.data.columns import Column, Jagged
-from engine.data.readers.base import BranchInfo
+from engine.data.readers.base import BranchInfo, NoSuchTree
 from engine.data.readers.file_reader import FileReader
 from engine.errors import DataError
 
@@ -26,7 +26,7 @@ class ParquetReader(FileReader):
         """
         super().__init__(path)
         if tree is not None:
-            raise DataError(f"{path}: a Parquet file holds one table without a name; leave out `tree: {tree}`")
+            raise NoSuchTree(f"{path}: a Parquet file holds one table without a name; leave out `tree: {tree}`")
         self._last: tuple[int, tuple[str, ...], pa.Table] | None = None
         with self._opening("a Parquet file"):
             source = _open(path)

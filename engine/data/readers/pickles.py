@@ -13,9 +13,8 @@ import numpy as np
 
 from engine.data.columns import Array, Column
 from engine.data.readers.allowlist import Record, load_records
-from engine.data.readers.base import BranchInfo
+from engine.data.readers.base import BranchInfo, NoSuchTree
 from engine.data.readers.file_reader import FileReader
-from engine.errors import DataError
 
 _DTYPE = re.compile(r"[biuf](1|2|4|8)")
 
@@ -35,7 +34,7 @@ class PickleReader(FileReader):
         """
         super().__init__(path)
         if tree is not None:
-            raise DataError(f"{path}: a pickle holds one table without a name; leave out `tree: {tree}`")
+            raise NoSuchTree(f"{path}: a pickle holds one table without a name; leave out `tree: {tree}`")
         with Path(path).open("rb") as file:
             records = load_records(path, file)
         with self._telling("holds no plain pandas table"):

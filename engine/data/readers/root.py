@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.data.readers.base import reason
+from engine.data.readers.base import NoSuchTree, reason
 from engine.data.readers.file_reader import FileReader
 from engine.data.readers.root_file import RootFile
 from engine.data.readers.root_tree import Tree, Unsupported, read_tree
@@ -121,7 +121,8 @@ def choose_tree(path: str, tree: str | None, trees: Iterable[str], objects: Iter
     """The tree to read: the one asked for, or the only one.
 
     Raises:
-        DataError: there is no such tree (says what is there instead), or several and none was asked for.
+        NoSuchTree: there is no such tree (says what is there instead), or several and none was asked for.
+        DataError: the file holds no tree at all.
     """
     names, others = list(trees), list(objects)
     if tree is None and len(names) == 1:
@@ -133,10 +134,12 @@ def choose_tree(path: str, tree: str | None, trees: Iterable[str], objects: Iter
     if not names and others:
         there += f" (only {_some(others)})"
     if wanted is None:
-        raise DataError(f"{path}: {there}; write which to read as `tree:`" if names else f"{path}: {there}")
-    if wanted in others:
-        raise DataError(f"{path}: '{wanted}' is not a tree; {there}")
-    raise DataError(f"{path}: there is no tree '{wanted}'; {there}")
+        sentence = f"{there}; write which to read as `tree:`" if names else there
+    elif wanted in others:
+        sentence = f"'{wanted}' is not a tree; {there}"
+    else:
+        sentence = f"there is no tree '{wanted}'; {there}"
+    raise (NoSuchTree if names else DataError)(f"{path}: {sentence}")
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -84,7 +84,8 @@ def area_error(scores: Array, is_signal: Array, weights: Array) -> float:
         below = np.r_[0.0, np.cumsum(weight)] / weight.sum()
         share = (below[np.searchsorted(other, scores[own])] + below[np.searchsorted(other, scores[own], "right")]) / 2
         mean = float(np.average(share, weights=weights[own]))
-        variance += float((weights[own] ** 2 * (share - mean) ** 2).sum()) / float(weights[own].sum()) ** 2
+        shares_of_weight = weights[own] / weights[own].sum()  # whose squares are not lost where the weights are tiny
+        variance += float((shares_of_weight**2 * (share - mean) ** 2).sum())
     return float(np.sqrt(variance))
 
 

@@ -81,6 +81,24 @@ def check_row_expression(
         message = row_name(name, view, name in bare, own)
         if message is not None:
             yield Mistake(path, message, expression.offsets.get(name, 0))
+    yield from _reduced_rows(expression, path, view, own)
+
+
+def _reduced_rows(
+    expression: Expression, path: Path, view: View, own: Mapping[str, FieldSpec] | None
+) -> Iterator[Mistake]:
+    """Reductions of what a row has one of: the object that it is made of, constants, what it is matched to."""
+    for call in descend(expression.root):
+        if not (isinstance(call, Call) and call.function in FUNCTIONS and FUNCTIONS[call.function].of_objects):
+            continue
+        names = [node.name for node in descend(call) if isinstance(node, Name)]
+        of_row = [name for name in names if name.partition(".")[0] in (view.rows, "constants", "matched")]
+        if names and names == [name for name in of_row if own is None or name not in own]:
+            message = (
+                f"`{call.function}(...)` runs over several objects, and a row has one `{names[0]}`: rows are made of "
+                f"`{view.rows}`"
+            )
+            yield Mistake(path, message, expression.offsets.get(names[0], 0))
 
 
 def check_plain_names(expression: Expression, known: Iterable[str], lack: str, path: Path) -> Iterator[Mistake]:
@@ -101,6 +119,13 @@ def unreduced(expression: Expression) -> frozenset[str]:
         elif not (isinstance(node, Call) and node.function in FUNCTIONS and FUNCTIONS[node.function].is_reduction):
             waiting.extend(parts(node))
     return frozenset(found)
+
+
+def descend(node: Node) -> Iterator[Node]:
+    """A node of an expression and all below it."""
+    yield node
+    for part in parts(node):
+        yield from descend(part)
 
 
 def parts(node: Node) -> Iterator[Node]:

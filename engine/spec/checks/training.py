@@ -12,12 +12,12 @@ from engine.spec.checks.targets import by_label, of_rows
 from engine.spec.checks.weights import weight_names
 from engine.spec.experiment import Experiment
 from engine.spec.expressions import FUNCTIONS, Expression
-from engine.spec.sections import LossSpec, TargetSpec, TrainingSpec, UpdateSpec
+from engine.spec.sections import LossSpec, SampleSpec, StreamSpec, TargetSpec, TrainingSpec, UpdateSpec
+from engine.spec.sections.training import CLASSIFICATION
 from engine.spec.suggest import hint
 from engine.spec.syntax import Arithmetic, Name, Negative, Node, Number
 
 SCORES = ("accuracy", "auc")
-CLASSIFYING = ("cross_entropy", "binary_cross_entropy")
 
 
 def check_training(experiment: Experiment) -> Iterator[Mistake]:
@@ -25,6 +25,7 @@ def check_training(experiment: Experiment) -> Iterator[Mistake]:
     training = experiment.training
     for loss in training.losses.values():
         yield from _loss(loss, experiment)
+    yield from _untaught(experiment)
     yield from check_phases(experiment)
     found: dict[Mistake, None] = {}
     for phase in training.stages:
@@ -88,16 +89,39 @@ def _classes(loss: LossSpec, target: TargetSpec, experiment: Experiment) -> Iter
         yield Mistake(path, f"`{target.name}` is a vector; `binary_cross_entropy` is for one value, use `distance`")
     if loss.kind == "distance" and not target.classes and not target.components:
         yield Mistake(path, f"`{target.name}` is no vector; `distance` is for vectors, use `absolute_error`")
-    if loss.kind not in CLASSIFYING and target.classes:
+    if loss.kind not in CLASSIFICATION and target.classes:
         yield Mistake(path, f"`{target.name}` has classes; `{loss.kind}` is for numbers, use `cross_entropy`")
     stream = experiment.training.streams.get(loss.stream)
     if stream is None or not target.classes or target.expressions:
         return
-    samples = [experiment.data.samples[name] for name in stream.samples if name in experiment.data.samples]
+    samples = _samples(stream, experiment)
     if samples and not any(label in target.classes for sample in samples for label in sample.labels):
         classes = ", ".join(f"`{name}`" for name in by_label(target))
         message = f"no sample of the stream `{stream.name}` has a class of `{target.name}` ({classes})"
         yield Mistake(path, message)
+
+
+def _untaught(experiment: Experiment) -> Iterator[Mistake]:
+    """Classes that no stream of the losses of an output has a sample of, in any phase."""
+    for (output, name), minimised in experiment.training.classified.items():
+        target = experiment.data.targets.get(name)
+        streams = [stage.streams[loss.stream] for stage, loss in minimised if loss.stream in stage.streams]
+        if target is None or not streams or len(target.classes) < 2:
+            continue
+        labels = {label for stream in streams for sample in _samples(stream, experiment) for label in sample.labels}
+        absent = [label for label in by_label(target) if label not in labels]
+        if absent and labels.intersection(target.classes):
+            loss = minimised[0][1]
+            message = (
+                f"no sample of the stream `{loss.stream}` has the class {', '.join(f'`{each}`' for each in absent)} of "
+                f"`{target.name}`, so `{output}` cannot learn it; add such a sample, or take it out of `classes`"
+            )
+            yield Mistake((*loss.path, "target"), message)
+
+
+def _samples(stream: StreamSpec, experiment: Experiment) -> list[SampleSpec]:
+    """The samples of a stream that there are."""
+    return [experiment.data.samples[name] for name in stream.samples if name in experiment.data.samples]
 
 
 def _update(update: UpdateSpec, experiment: Experiment) -> Iterator[Mistake]:
@@ -170,7 +194,7 @@ def check_metric(metric: str, path: Path, experiment: Experiment) -> Iterator[Mi
     elif split == "validation" and experiment.data.split.validation <= 0:
         message = f"there is no `{metric}`: `data.split` leaves no rows for validation; write `train.{name}`"
         yield Mistake(path, message)
-    elif dot and (split != "validation" or name == "total" or losses[name].kind not in CLASSIFYING):
+    elif dot and (split != "validation" or name == "total" or losses[name].kind not in CLASSIFICATION):
         yield Mistake(path, f"training logs no `{metric}`; write `{split}.{name}`")
     elif dot and score not in SCORES:
         known = [f"{split}.{name}", *(f"{split}.{name}.{each}" for each in SCORES)]

@@ -10,6 +10,9 @@ from engine.errors import Path
 from engine.spec.expressions import Expression
 from engine.spec.sections.choice import ChoiceSpec
 
+CLASSIFICATION = ("cross_entropy", "binary_cross_entropy")
+"""The losses that tell classes apart."""
+
 
 @dataclass(frozen=True)
 class StreamSpec:
@@ -133,6 +136,16 @@ class TrainingSpec:
     def stages(self) -> tuple[TrainingSpec, ...]:
         """The phases, or the section itself where it has none."""
         return self.phases or (self,)
+
+    @property
+    def classified(self) -> dict[tuple[str, str], list[tuple[TrainingSpec, LossSpec]]]:
+        """The losses, with their phases, that teach an output the classes of a target between them."""
+        found: dict[tuple[str, str], list[tuple[TrainingSpec, LossSpec]]] = {}
+        for stage in self.stages:
+            for loss in stage.losses.values():
+                if loss.kind in CLASSIFICATION and loss.target is not None:
+                    found.setdefault((loss.of, loss.target), []).append((stage, loss))
+        return found
 
     @property
     def loads(self) -> tuple[LoadSpec, ...]:
