@@ -13,7 +13,15 @@ from engine.devices import available_processors, resolve_device
 from engine.errors import DataError, EngineError
 from engine.files import read_json
 from engine.progress import Progress
-from engine.runs import RunDirectory, describe_environment, open_run, read_contract, read_environment, write_json
+from engine.runs import (
+    RunDirectory,
+    alone_in,
+    describe_environment,
+    open_run,
+    read_contract,
+    read_environment,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from engine.data.ledger import LedgerEntry
@@ -111,7 +119,16 @@ def _trained_on(
 
 
 def stages(job: Job, resume: bool) -> Outcome:
-    """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it."""
+    """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it.
+
+    Raises:
+        UsageError: another process is at the same run.
+    """
+    with alone_in(job.run.path):
+        return _stages(job, resume)
+
+
+def _stages(job: Job, resume: bool) -> Outcome:
     job.progress.say(f"run {job.run.path}")
     parts: list[tuple[str, Callable[[], list[str]]]] = [
         ("train", lambda: _train(job, resume)),

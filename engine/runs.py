@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,6 +16,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.files import file_sentence, make_folder, read_json
+from engine.locks import held
 
 PACKAGES = ("engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime")
 
@@ -161,6 +164,22 @@ def open_run(path: Path) -> RunDirectory:
     hint = f"; there are {', '.join(candidates[:3])}" if candidates else "; `engine run SPEC` makes one"
     message = f"{path} is not a run directory (it has no spec.yaml){hint}"
     raise UsageError(message)
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Keep other processes from continuing a run, or a group of repeated ones, at the same time.
+
+    Raises:
+        UsageError: another process is at it.
+    """
+
+    def refuse(owner: str) -> None:
+        message = f"{path} is being worked on by {owner}; wait until that has ended, or stop it"
+        raise UsageError(message)
+
+    with held(path, refuse):
+        yield
 
 
 def read_environment(run: RunDirectory) -> dict[str, Any]:

@@ -7,13 +7,13 @@ it was made of the same file in the same way.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import multiprocessing
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from engine.data.fingerprint import fingerprint, shard_key, shard_name
@@ -26,6 +26,7 @@ from engine.data.store import PreparedDataset
 from engine.data.weights import fit_weights
 from engine.data.worker import Task, prepare_file, start_worker
 from engine.errors import DataError
+from engine.locks import held
 from engine.spec.sections.data import DataSpec
 
 Progress = Callable[[int, int, LedgerEntry], None]
@@ -58,7 +59,7 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
         return dataset
     try:
         (directory / SHARDS).mkdir(parents=True, exist_ok=True)
-        with _locked(directory):
+        with held(directory, partial(_say_who, directory)):
             return _up_to_date(directory, wanted) or _build(data, directory, wanted, sources, workers, progress)
     except OSError as error:
         raise DataError(f"the prepared dataset cannot be written to {directory}: {error}") from None
@@ -73,16 +74,8 @@ def _up_to_date(directory: Path, wanted: str) -> PreparedDataset | None:
     return dataset if dataset.manifest.get("fingerprint") == wanted and dataset.is_complete() else None
 
 
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other processes out of a directory; the lock falls with the process that holds it."""
-    with (directory / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.warning("waiting for another process that prepares %s", directory)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _say_who(directory: Path, owner: str) -> None:
+    _log.warning("waiting for %s, which prepares %s", owner, directory)
 
 
 def _build(

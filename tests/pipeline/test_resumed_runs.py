@@ -1,0 +1,39 @@
+"""`engine resume`: what it refuses, and what it does where the run is over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from engine.cli import main
+from engine.locks import held
+
+
+def resume(path: Path) -> Result:
+    return CliRunner().invoke(main, ["resume", str(path), "--device", "cpu"])
+
+
+def unexpected(owner: str) -> None:
+    raise RuntimeError(owner)
+
+
+def test_a_run_that_another_process_trains_is_refused(flat_run: Path) -> None:
+    before = (flat_run / "metrics.jsonl").read_bytes()
+    with held(flat_run, unexpected):
+        result = resume(flat_run)
+    assert result.exit_code == 2, result.output
+    assert f"{flat_run} is being worked on by process {os.getpid()} on " in result.output
+    assert (flat_run / "metrics.jsonl").read_bytes() == before
+    assert resume(flat_run).exit_code == 0
+
+
+def test_a_group_that_another_process_trains_is_refused(flat_run: Path) -> None:
+    group = flat_run.parent / "0002-repeat"
+    group.mkdir()
+    (group / "repeat.json").write_text('{"name": "flat", "seeds": {}}')
+    with held(group, unexpected):
+        result = resume(group)
+    assert result.exit_code == 2, result.output
+    assert f"{group} is being worked on by process" in result.output
