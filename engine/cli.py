@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import click
 
-from engine.errors import EngineError, Interrupted, UsageError
-from engine.files import file_sentence, write_text
+from engine.errors import EngineError, Interrupted
+from engine.files import file_sentence, refusal, write_text
 from engine.memory import keep_freed_memory
 from engine.threads import wait_politely
 
@@ -43,7 +43,7 @@ class Program(click.Group):
             sys.stderr.close()
             sys.exit(1)
         except OSError as error:
-            _fail(UsageError(file_sentence(error)))
+            _fail(refusal(error)(file_sentence(error)))
 
 
 def _fail(error: EngineError) -> NoReturn:

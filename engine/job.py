@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import available_processors, resolve_device
-from engine.errors import DataError, EngineError
-from engine.files import read_json
+from engine.errors import DataError, EngineError, StorageError
+from engine.files import read_json, write_json, write_text
 from engine.progress import Progress
 from engine.runs import (
     RunDirectory,
@@ -20,7 +20,6 @@ from engine.runs import (
     open_run,
     read_contract,
     read_environment,
-    write_json,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirect
     """Write into a new run directory all that a later command needs to go on with it."""
     from engine.training.sources import keep_copies
 
-    directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
+    write_text(directory.spec, experiment.document.to_yaml())
     environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
     write_json(directory.environment, environment)
     write_json(directory.contract, dataset.contract())
@@ -123,9 +122,14 @@ def stages(job: Job, resume: bool) -> Outcome:
 
     Raises:
         UsageError: another process is at the same run.
+        StorageError: there is no room for what it writes; what is complete stays.
     """
     with alone_in(job.run.path):
-        return _stages(job, resume)
+        try:
+            return _stages(job, resume)
+        except StorageError as error:
+            message = f"{error}\nmake room; `engine resume {job.run.path}` then goes on where this has stopped"
+            raise StorageError(message) from error
 
 
 def _stages(job: Job, resume: bool) -> Outcome:

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -37,8 +37,9 @@ def held(folder: Path, busy: Callable[[str], None]) -> Iterator[None]:
         if _lock(folder, file, busy):
             _warn_of_other_host(folder, _note(file))
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
-        file.flush()
+        note = f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        with suppress(OSError):  # a full disk: the lock holds without it
+            os.write(file.fileno(), note.encode())
         try:
             yield
         finally:

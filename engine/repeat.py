@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExportError, Interrupted, TrainingError
-from engine.files import read_json
+from engine.files import read_json, write_json
 from engine.job import Outcome, dataset_line, evaluate_job, outcome, reopen, stages, start
 from engine.progress import Progress
-from engine.runs import GROUP, RunDirectory, alone_in, create_group, write_json
+from engine.runs import GROUP, RunDirectory, alone_in, create_group
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from engine.files import file_sentence, make_folder, read_json
+from engine.files import file_sentence, make_folder, read_json, refusal
 from engine.locks import held
 
 PACKAGES = ("engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime")
@@ -129,7 +128,7 @@ def _next_folder(folder: Path, ending: str) -> Path:
             number += 1
         except OSError as error:
             message = f"the run directory {path} cannot be made ({file_sentence(error)}); name another place with --out"
-            raise UsageError(message) from None
+            raise refusal(error)(message) from None
 
 
 GROUP = "repeat.json"
@@ -205,13 +204,6 @@ def latest_run(root: Path, name: str) -> RunDirectory | None:
     folder = root / name
     numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
     return RunDirectory((folder / f"{numbers[-1]:04d}").resolve()) if numbers else None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that the file is either the old one or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def describe_environment(command: list[str], device: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from engine.data.store import PreparedDataset
 from engine.data.weights import fit_weights
 from engine.data.worker import Task, prepare_file, start_worker
 from engine.errors import DataError
+from engine.files import unwritable
 from engine.locks import held
 from engine.spec.sections.data import DataSpec
 
@@ -50,7 +51,9 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
 
     Raises:
         DataError: a sample has no files; a file was lost and the spec says `on_error: stop`; more were lost than
-            `max_lost` allows; no file gave a row; or the directory cannot be written.
+            `max_lost` allows; or no file gave a row.
+        StorageError: there is no room for the dataset.
+        UsageError: the directory cannot be written.
     """
     sources = find_sources(data)
     wanted = fingerprint(data, sources)
@@ -62,7 +65,7 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
         with held(directory, partial(_say_who, directory)):
             return _up_to_date(directory, wanted) or _build(data, directory, wanted, sources, workers, progress)
     except OSError as error:
-        raise DataError(f"the prepared dataset cannot be written to {directory}: {error}") from None
+        raise unwritable(directory, error) from error
 
 
 def _up_to_date(directory: Path, wanted: str) -> PreparedDataset | None:

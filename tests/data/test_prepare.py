@@ -23,7 +23,7 @@ import yaml
 from engine.data.fingerprint import VERSION
 from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 
 SPEC = """
 collections:
@@ -133,7 +133,7 @@ def test_many_shards_keep_no_file_open(data, files):
 
 def test_directory_that_cannot_be_written_is_named(data, files):
     (files / "out").write_text("a file")
-    with pytest.raises(DataError, match=r"cannot be written to .*out"):
+    with pytest.raises(UsageError, match=r"/out cannot be written \(File exists\)"):
         prepare(data, files / "out", 1)
 
 

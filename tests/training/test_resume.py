@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.errors import Interrupted, TrainingError
+from engine.errors import Interrupted, StorageError, TrainingError
 from engine.training import checkpoint
 
 TIMES = ("seconds", "rows_per_second")
@@ -174,8 +174,8 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(TrainingError, match="step-00000002 cannot be written: No space left on device"):
+    monkeypatch.setattr(checkpoint, "serialize", full)
+    with pytest.raises(StorageError, match="step-00000002 cannot be written: No space left on device"):
         checkpoint.save(tmp_path, network, {"step": 2}, best=True)
     found = checkpoint.find(tmp_path)
     assert found is not None
