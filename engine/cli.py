@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import click
 from engine.errors import EngineError, Interrupted
 from engine.files import file_sentence, refusal, write_text
 from engine.memory import keep_freed_memory
+from engine.signals import stop_as_at_ctrl_c
 from engine.threads import wait_politely
 
 SPEC = click.argument("spec", type=click.Path(path_type=Path))
@@ -47,7 +49,8 @@ class Program(click.Group):
 
 
 def _fail(error: EngineError) -> NoReturn:
-    click.echo(str(error), err=True)
+    with suppress(OSError):  # of a terminal that is gone
+        click.echo(str(error), err=True)
     sys.exit(error.exit_code)
 
 
@@ -63,6 +66,7 @@ def main() -> None:
     engine run specs/calratio.yaml             prepare, train, evaluate, export
     engine predict runs/calratio/latest FILE.root -o scored.root
     """
+    stop_as_at_ctrl_c()
     wait_politely()
     keep_freed_memory()
 

@@ -94,7 +94,7 @@ def train(
         TrainingError: data without rows or targets, a loss that is not finite, a checkpoint that does not fit.
         UsageError: a run that weights are loaded from is not there.
         StorageError: there is no room for a checkpoint or the logs; the last checkpoint is untouched.
-        Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; a checkpoint was written.
     """
     where = torch.device(device)
     prepare_device(experiment.training, where)

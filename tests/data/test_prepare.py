@@ -133,7 +133,7 @@ def test_many_shards_keep_no_file_open(data, files):
 
 def test_directory_that_cannot_be_written_is_named(data, files):
     (files / "out").write_text("a file")
-    with pytest.raises(UsageError, match=r"/out cannot be written \(File exists\)"):
+    with pytest.raises(UsageError, match=r"/out cannot be written \(Not a directory\)"):
         prepare(data, files / "out", 1)
 
 

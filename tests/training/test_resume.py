@@ -74,7 +74,7 @@ class StopAt:
         monkeypatch.setattr(loop, "iterate", stopping)
 
 
-@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (13, signal.SIGTERM), (17, signal.SIGINT)])
+@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (13, signal.SIGTERM), (17, signal.SIGHUP)])
 def test_a_signal_leaves_a_checkpoint_to_continue_from(
     step: int, number: signal.Signals, toy: Any, undisturbed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
