@@ -104,7 +104,7 @@ def _trained_on(
     contract = read_contract(directory)
     with suppress(DataError):
         dataset = PreparedDataset.open(folder)
-        if dataset.contract() == contract and dataset.is_complete():
+        if dataset.contract() == contract and dataset.is_whole():
             return dataset
     dataset = prepare_data(experiment, folder, workers, progress)
     differing = [key for key, value in dataset.contract().items() if contract.get(key) != value]

@@ -20,7 +20,7 @@ from engine.data.fingerprint import fingerprint, shard_key, shard_name
 from engine.data.fits import fit_transforms
 from engine.data.ledger import LedgerEntry, check_lost
 from engine.data.manifest import SHARDS, build_manifest, write_manifest
-from engine.data.shards import Receipt
+from engine.data.shards import Receipt, checksum
 from engine.data.sources import Source, find_sources
 from engine.data.store import PreparedDataset
 from engine.data.weights import fit_weights
@@ -69,12 +69,12 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
 
 
 def _up_to_date(directory: Path, wanted: str) -> PreparedDataset | None:
-    """The dataset as it is, if it was made of the same spec and files and nothing is missing."""
+    """The dataset as it is, if it was made of the same spec and files and nothing is missing or damaged."""
     try:
         dataset = PreparedDataset.open(directory)
     except DataError:
         return None
-    return dataset if dataset.manifest.get("fingerprint") == wanted and dataset.is_complete() else None
+    return dataset if dataset.manifest.get("fingerprint") == wanted and dataset.is_whole() else None
 
 
 def _say_who(directory: Path, owner: str) -> None:
@@ -116,8 +116,12 @@ def _usable(task: Task) -> Receipt | None:
         return None
     if receipt.shard is None:
         return receipt
-    complete = task.shard.is_file() and task.shard.stat().st_size == receipt.shard.bytes
-    return receipt if complete else None
+    if not task.shard.is_file():
+        return None
+    if task.shard.stat().st_size != receipt.shard.bytes or checksum(task.shard) != receipt.shard.sha256:
+        _log.warning("%s is damaged: it is not as it was written; it is made again", task.shard)
+        return None
+    return receipt
 
 
 def _run(tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Receipt], None, None]:

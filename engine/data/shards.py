@@ -50,6 +50,12 @@ class ShardInfo:
     bytes: int
 
 
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, read at 1 to 2 GB/s; other threads run meanwhile."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What was made of one source file.
@@ -127,12 +133,11 @@ class ShardWriter:
         with writing(self._path):
             self._writer.close()
             self._writer = None
-            with self._unfinished.open("rb") as file:
-                checksum = hashlib.file_digest(file, "sha256").hexdigest()
+            content = checksum(self._unfinished)
             size = self._unfinished.stat().st_size
             self._unfinished.replace(self._path)
         splits = [int(rows) for rows in self._splits]
-        return ShardInfo(self._path.name, self._rows, splits, self._columns, checksum, size)
+        return ShardInfo(self._path.name, self._rows, splits, self._columns, content, size)
 
     def _write(self) -> None:
         batch = record_batch(self._waiting)

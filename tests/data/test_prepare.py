@@ -280,6 +280,20 @@ def test_damaged_shard_is_found(data, files):
     assert {key: value for key, value in content(repaired).items() if key != "manifest"} == expected
 
 
+def test_damaged_shard_is_made_again(data, files, caplog):
+    prepared = prepare(data, files / "out", 1)
+    expected, before = content(prepared), times(files / "out" / "shards")
+    shard = files / "out" / prepared.manifest["shards"][1]["file"]
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    shard.write_bytes(damaged)
+    repaired = prepare(data, files / "out", 1)
+    assert content(repaired) == expected
+    assert f"{shard} is damaged" in caplog.text
+    after = times(files / "out" / "shards")
+    assert {name for name in before if before[name] != after[name]} == {shard, shard.with_suffix(".json")}
+
+
 def test_damaged_manifest_and_receipts_are_made_again(data, files):
     expected = content(prepare(data, files / "out", 1))
     (files / "out" / "manifest.json").write_text("{")

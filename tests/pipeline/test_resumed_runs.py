@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from engine.cli import main
@@ -27,6 +28,15 @@ def test_a_run_that_another_process_trains_is_refused(flat_run: Path) -> None:
     assert f"{flat_run} is being worked on by process {os.getpid()} on " in result.output
     assert (flat_run / "metrics.jsonl").read_bytes() == before
     assert resume(flat_run).exit_code == 0
+
+
+def test_a_run_is_not_resumed_with_damaged_data(flat_run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shard = next((flat_run.parents[2] / "prepared").rglob("one*.arrow"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-900] + bytes(50) + whole[-850:])
+    assert resume(flat_run).exit_code == 0
+    assert shard.read_bytes() == whole
+    assert f"{shard} is damaged" in caplog.text
 
 
 def test_a_group_that_another_process_trains_is_refused(flat_run: Path) -> None:
