@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from engine.graph.plan import Plan
     from engine.spec.experiment import Experiment
 
+SPEC = "spec"  # in stages.json: the hash of the spec that the stages were done with
 SKIPPED = 3  # exit code of a command that is done, but had to leave files out
 
 
@@ -139,9 +141,7 @@ def _stages(job: Job, resume: bool) -> Outcome:
         ("evaluate", lambda: evaluate_job(job)),
         ("export", lambda: _export_trained(job)),
     ]
-    done: dict[str, list[str]] = {}
-    if resume and job.run.stages.is_file():
-        done = read_json(job.run.stages, "what the run notes about its stages")
+    done = _done(job) if resume else {}
     for name, stage in parts:
         if name not in done:
             try:
@@ -150,8 +150,26 @@ def _stages(job: Job, resume: bool) -> Outcome:
                 for line in (line for lines in done.values() for line in lines):
                     job.progress.say(line)
                 raise
-            write_json(job.run.stages, done)
+            write_json(job.run.stages, {SPEC: _spec_hash(job), **done})
     return outcome([dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
+
+
+def _done(job: Job) -> dict[str, list[str]]:
+    """The stages that are complete, with the lines of each; none where the spec of the run was changed since."""
+    if not job.run.stages.is_file():
+        return {}
+    done = read_json(job.run.stages, "what the run notes about its stages")
+    if done.pop(SPEC, _spec_hash(job)) == _spec_hash(job):
+        return done
+    job.progress.say(
+        f"{job.run.spec} was changed since: epochs that it has more of are trained, then all is evaluated and exported "
+        "again; what is trained already stays as it is (another training is a new run: `engine run`)"
+    )
+    return {}
+
+
+def _spec_hash(job: Job) -> str:
+    return hashlib.sha256(job.experiment.document.to_yaml().encode()).hexdigest()
 
 
 def _train(job: Job, resume: bool) -> list[str]:

@@ -102,15 +102,18 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and file errors alike
-        raise TrainingError(f"the checkpoint {path} cannot be read: {_reason(error)}") from error
+        hint = "let the link `last` lead to another checkpoint, or start a new run"
+        raise TrainingError(f"the checkpoint {path} cannot be read: {_reason(error)}; {hint}") from error
     if state.get("version") != VERSION:
         raise TrainingError(f"the checkpoint {path} was written by another version of this program; start a new run")
     return state
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, or that it has none: what an empty file gives."""
-    return next(iter(str(error).splitlines()), "it is cut off")
+    """Why a file cannot be read; what torch says of damaged files is about torch, or nothing at all."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is damaged or cut off"
 
 
 def find(folder: Path, name: str = "last") -> Path | None:

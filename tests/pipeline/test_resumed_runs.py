@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from engine.locks import held
 
 def resume(path: Path) -> Result:
     return CliRunner().invoke(main, ["resume", str(path), "--device", "cpu"])
+
+
+def epochs(run: Path) -> list[int]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line["epoch"] for line in lines if line["kind"] == "epoch"]
 
 
 def unexpected(owner: str) -> None:
@@ -47,3 +53,37 @@ def test_a_group_that_another_process_trains_is_refused(flat_run: Path) -> None:
         result = resume(group)
     assert result.exit_code == 2, result.output
     assert f"{group} is being worked on by process" in result.output
+
+
+def test_more_epochs_in_the_spec_of_a_finished_run_are_trained(flat_run: Path) -> None:
+    spec = flat_run / "spec.yaml"
+    spec.write_text(spec.read_text().replace("epochs: 2", "epochs: 5"))
+    report = (flat_run / "report.html").read_text()
+    result = resume(flat_run)
+    assert result.exit_code == 0, result.output
+    assert "spec.yaml was changed since" in result.output
+    assert "trained 5 epochs" in result.output
+    assert epochs(flat_run) == [1, 2, 3, 4, 5]
+    assert (flat_run / "report.html").read_text() != report
+    again = resume(flat_run)
+    assert "was changed since" not in again.output
+    assert "trained 5 epochs" in again.output
+
+
+def test_other_changes_of_the_spec_of_a_finished_run_leave_its_weights(flat_run: Path) -> None:
+    spec = flat_run / "spec.yaml"
+    spec.write_text(spec.read_text().replace("epochs: 2", "epochs: 1") + "seed: 5\n")
+    before = (flat_run / "checkpoints" / "last").resolve()
+    result = resume(flat_run)
+    assert result.exit_code == 0, result.output
+    assert "what is trained already stays as it is" in result.output
+    assert (flat_run / "checkpoints" / "last").resolve() == before
+    assert epochs(flat_run) == [1, 2]
+
+
+def test_a_comment_in_the_spec_of_a_finished_run_changes_nothing(flat_run: Path) -> None:
+    spec = flat_run / "spec.yaml"
+    spec.write_text("# as it is\n" + spec.read_text())
+    result = resume(flat_run)
+    assert result.exit_code == 0, result.output
+    assert "was changed since" not in result.output

@@ -157,13 +157,14 @@ def test_a_checkpoint_of_another_network_is_refused(toy: Any) -> None:
         toy.train("other", ["training.updates.1.optimizer=sgd"], resume=True)
 
 
+@pytest.mark.parametrize("size", [0, 100])
 @pytest.mark.parametrize("file", ["state.pt", "network.safetensors"])
-def test_a_damaged_checkpoint_is_told_by_name(toy: Any, file: str) -> None:
-    name = f"damaged-{file}"
+def test_a_damaged_checkpoint_is_told_by_name(toy: Any, file: str, size: int) -> None:
+    name = f"damaged-{file}-{size}"
     toy.train(name, ["training.epochs=1"])
     path = toy.run(name).checkpoints / "last" / file
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(TrainingError, match=rf"{file} cannot be read"):
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(TrainingError, match=rf"{file} cannot be read: it is damaged or cut off"):
         toy.train(name, resume=True)
 
 
