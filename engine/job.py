@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import available_processors, resolve_device
-from engine.errors import DataError, EngineError, StorageError
+from engine.errors import DataError, EngineError, Interrupted, StorageError
 from engine.files import read_json, write_json, write_text
 from engine.progress import Progress
 from engine.runs import (
@@ -125,6 +125,7 @@ def stages(job: Job, resume: bool) -> Outcome:
     Raises:
         UsageError: another process is at the same run.
         StorageError: there is no room for what it writes; what is complete stays.
+        Interrupted: a signal asked to stop.
     """
     with alone_in(job.run.path):
         try:
@@ -132,6 +133,9 @@ def stages(job: Job, resume: bool) -> Outcome:
         except StorageError as error:
             message = f"{error}\nmake room; `engine resume {job.run.path}` then goes on where this has stopped"
             raise StorageError(message) from error
+        except KeyboardInterrupt:  # in a training it is noted, and a checkpoint follows
+            message = f"interrupted; `engine resume {job.run.path}` goes on with the stage that was under way"
+            raise Interrupted(message) from None
 
 
 def _stages(job: Job, resume: bool) -> Outcome:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from engine import job
 from engine.cli import main
 from engine.locks import held
 
@@ -87,3 +88,18 @@ def test_a_comment_in_the_spec_of_a_finished_run_changes_nothing(flat_run: Path)
     result = resume(flat_run)
     assert result.exit_code == 0, result.output
     assert "was changed since" not in result.output
+
+
+def test_a_run_that_is_stopped_while_it_is_evaluated_says_how_to_go_on(
+    flat_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "evaluate_job", stopped)
+        result = CliRunner().invoke(main, ["run", "flat.yaml", "--workers", "1", "--device", "cpu"])
+    assert result.exit_code == 130, result.output
+    assert "interrupted; `engine resume runs/flat/0002` goes on" in result.output
+    assert resume(flat_run.parent / "0002").exit_code == 0
+    assert (flat_run.parent / "0002" / "report.html").is_file()
