@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from engine.errors import EngineError, Interrupted, UsageError
-from engine.files import file_sentence, write_text
+from engine.errors import EngineError, Interrupted
+from engine.files import file_sentence, refusal, write_text
 from engine.memory import keep_freed_memory
+from engine.signals import stop_as_at_ctrl_c
 from engine.threads import wait_politely
 
 SPEC = click.argument("spec", type=click.Path(path_type=Path))
@@ -43,11 +45,12 @@ class Program(click.Group):
             sys.stderr.close()
             sys.exit(1)
         except OSError as error:
-            _fail(UsageError(file_sentence(error)))
+            _fail(refusal(error)(file_sentence(error)))
 
 
 def _fail(error: EngineError) -> NoReturn:
-    click.echo(str(error), err=True)
+    with suppress(OSError):  # of a terminal that is gone
+        click.echo(str(error), err=True)
     sys.exit(error.exit_code)
 
 
@@ -63,6 +66,7 @@ def main() -> None:
     engine run specs/calratio.yaml             prepare, train, evaluate, export
     engine predict runs/calratio/latest FILE.root -o scored.root
     """
+    stop_as_at_ctrl_c()
     wait_politely()
     keep_freed_memory()
 

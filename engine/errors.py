@@ -77,9 +77,15 @@ class TrainingError(EngineError):
 
 
 class ExportError(EngineError):
-    """The exported network could not be written, or does not agree with the trained one."""
+    """The network cannot be exported, or what is exported does not agree with it."""
 
     exit_code = 5
+
+
+class StorageError(EngineError):
+    """A file cannot be written: the disk is full or broken, or the quota is used up."""
+
+    exit_code = 6
 
 
 class Interrupted(EngineError):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, EngineError, StorageError, UsageError
+
+STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What the system says where the place is right and has no room."""
 
 
 def file_sentence(error: OSError) -> str:
@@ -17,31 +23,84 @@ def file_sentence(error: OSError) -> str:
     return f"{names}: {reason}" if names else reason
 
 
+def refusal(error: OSError) -> type[EngineError]:
+    """The kind of an error at writing: no room, or a place that the user has to change."""
+    return StorageError if error.errno in STORAGE else UsageError
+
+
 def make_folder(path: Path) -> Path:
     """A folder with all those above it, made where it is not there.
 
     Raises:
-        UsageError: it cannot be made.
+        StorageError: there is no room for it.
+        UsageError: it cannot be made at that place.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"the folder {path} cannot be made ({file_sentence(error)}); name another one"
-        raise UsageError(message) from None
+        raise refusal(error)(message) from None
     return path
 
 
-def write_text(path: Path, text: str) -> None:
-    """A small text file.
+def unwritable(path: Path, error: OSError) -> EngineError:
+    """What the user is told where a file cannot be written."""
+    if error.errno in STORAGE:
+        return StorageError(f"{path} cannot be written: {os.strerror(error.errno)}")
+    reason = error.strerror or str(error) or type(error).__name__
+    return UsageError(f"{path} cannot be written ({reason}); it needs a place where you may write")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around whatever writes a file: what the system says names the file, not a hidden one that it begins as.
 
     Raises:
-        UsageError: it cannot be written.
+        StorageError: there is no room for it.
+        UsageError: it cannot be written at that place.
     """
     try:
-        path.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
-        message = f"{path} cannot be written ({file_sentence(error)}); name another file"
-        raise UsageError(message) from None
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which gets its own when the block ends without an error and is removed otherwise.
+
+    Raises:
+        StorageError: there is no room for it.
+        UsageError: it cannot be written at that place.
+    """
+    if path.exists() and not path.is_file():  # a device, a pipe; a folder says itself that it is one
+        with writing(path):
+            yield path
+        return
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with writing(path):
+            yield unfinished
+            unfinished.replace(path)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """A small text file; it appears complete or not at all.
+
+    Raises:
+        StorageError: there is no room for it.
+        UsageError: it cannot be written at that place.
+    """
+    with complete(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The same of a JSON value."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, what: str, keys: Sequence[str] = ()) -> dict[str, Any]:

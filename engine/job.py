@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,10 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import available_processors, resolve_device
-from engine.errors import DataError, EngineError, Mistake
-from engine.files import read_json
+from engine.errors import DataError, EngineError, Interrupted, Mistake, StorageError
+from engine.files import read_json, write_json, write_text
 from engine.progress import Progress
-from engine.runs import RunDirectory, describe_environment, open_run, read_contract, read_environment, write_json
+from engine.runs import (
+    RunDirectory,
+    alone_in,
+    describe_environment,
+    open_run,
+    read_contract,
+    read_environment,
+)
 
 if TYPE_CHECKING:
     from engine.data.ledger import LedgerEntry
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from engine.graph.plan import Plan
     from engine.spec.experiment import Experiment
 
+SPEC = "spec"  # in stages.json: the hash of the spec that the stages were done with
 SKIPPED = 3  # exit code of a command that is done, but had to leave files out
 
 
@@ -87,7 +96,7 @@ def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirect
     """Write into a new run directory all that a later command needs to go on with it."""
     from engine.training.sources import keep_copies
 
-    directory.spec.write_text(experiment.document.to_yaml(), encoding="utf-8")
+    write_text(directory.spec, experiment.document.to_yaml())
     environment = {**describe_environment(sys.argv, device), "prepared": str(dataset.path.resolve())}
     write_json(directory.environment, environment)
     write_json(directory.contract, dataset.contract())
@@ -123,7 +132,7 @@ def _trained_on(
     contract = read_contract(directory)
     with suppress(DataError):
         dataset = PreparedDataset.open(folder)
-        if dataset.contract() == contract and dataset.is_complete():
+        if dataset.contract() == contract and dataset.is_whole():
             return dataset
     dataset = prepare_data(experiment, folder, workers, progress)
     differing = [key for key, value in dataset.contract().items() if contract.get(key) != value]
@@ -137,16 +146,32 @@ def _trained_on(
 
 
 def stages(job: Job, resume: bool) -> Outcome:
-    """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it."""
+    """Train, evaluate, export; each stage is noted when it is complete, so that a resumed run skips it.
+
+    Raises:
+        UsageError: another process is at the same run.
+        StorageError: there is no room for what it writes; what is complete stays.
+        Interrupted: a signal asked to stop.
+    """
+    with alone_in(job.run.path):
+        try:
+            return _stages(job, resume)
+        except StorageError as error:
+            message = f"{error}\nmake room; `engine resume {job.run.path}` then goes on where this has stopped"
+            raise StorageError(message) from error
+        except KeyboardInterrupt:  # in a training it is noted, and a checkpoint follows
+            message = f"interrupted; `engine resume {job.run.path}` goes on with the stage that was under way"
+            raise Interrupted(message) from None
+
+
+def _stages(job: Job, resume: bool) -> Outcome:
     job.progress.say(f"run {job.run.path}")
     parts: list[tuple[str, Callable[[], list[str]]]] = [
         ("train", lambda: _train(job, resume)),
         ("evaluate", lambda: evaluate_job(job)),
         ("export", lambda: _export_trained(job)),
     ]
-    done: dict[str, list[str]] = {}
-    if resume and job.run.stages.is_file():
-        done = read_json(job.run.stages, "what the run notes about its stages")
+    done = _done(job) if resume else {}
     if "train" not in done:
         for line in left_out(job.dataset):
             job.progress.say(line)
@@ -158,8 +183,26 @@ def stages(job: Job, resume: bool) -> Outcome:
                 for line in (line for lines in done.values() for line in lines):
                     job.progress.say(line)
                 raise
-            write_json(job.run.stages, done)
+            write_json(job.run.stages, {SPEC: _spec_hash(job), **done})
     return outcome([dataset_line(job.dataset), *(line for lines in done.values() for line in lines)], job.dataset)
+
+
+def _done(job: Job) -> dict[str, list[str]]:
+    """The stages that are complete, with the lines of each; none where the spec of the run was changed since."""
+    if not job.run.stages.is_file():
+        return {}
+    done = read_json(job.run.stages, "what the run notes about its stages")
+    if done.pop(SPEC, _spec_hash(job)) == _spec_hash(job):
+        return done
+    job.progress.say(
+        f"{job.run.spec} was changed since: epochs that it has more of are trained, then all is evaluated and exported "
+        "again; what is trained already stays as it is (another training is a new run: `engine run`)"
+    )
+    return {}
+
+
+def _spec_hash(job: Job) -> str:
+    return hashlib.sha256(job.experiment.document.to_yaml().encode()).hexdigest()
 
 
 def _train(job: Job, resume: bool) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,6 +14,17 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 REFRESH = 0.1  # seconds between two updates of a bar
+
+
+@contextmanager
+def _lines_may_be_lost() -> Iterator[None]:
+    """A terminal that is gone, or a log on a full disk, does not end the work; a reader that went away does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 class Progress:
@@ -43,11 +56,12 @@ class Progress:
 
     def say(self, sentence: str) -> None:
         """Write one line; the bars stay below it."""
-        if self._bars is not None:
-            self._bars.console.print(sentence, markup=False, highlight=False)
-        else:
-            self.stream.write(sentence + "\n")
-            self.stream.flush()
+        with _lines_may_be_lost():
+            if self._bars is not None:
+                self._bars.console.print(sentence, markup=False, highlight=False)
+            else:
+                self.stream.write(sentence + "\n")
+                self.stream.flush()
 
     def task(self, label: str, total: float | None = None, unit: str = "steps") -> Task:
         """Open a task: `total` of `unit`, or an unknown number of them."""
@@ -66,9 +80,10 @@ class Progress:
             self._stop()
 
     def _stop(self) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
+        bars, self._bars = self._bars, None
+        if bars is not None:
+            with _lines_may_be_lost():
+                bars.stop()
 
 
 class Task:

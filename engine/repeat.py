@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExportError, Interrupted, TrainingError
-from engine.files import read_json
+from engine.files import read_json, write_json
 from engine.job import Outcome, dataset_line, evaluate_job, outcome, reopen, stages, start
 from engine.progress import Progress
-from engine.runs import GROUP, RunDirectory, create_group, write_json
+from engine.runs import GROUP, RunDirectory, alone_in, create_group
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset
@@ -42,8 +42,13 @@ def run_repeated(
 
 
 def resume_group(group: Path, device: str, workers: int | None, progress: Progress) -> Outcome:
-    """Continue every run of a group; those that are complete are left as they are."""
-    return _each(group, device, workers, progress, lambda job: stages(job, resume=True))
+    """Continue every run of a group; those that are complete are left as they are.
+
+    Raises:
+        UsageError: another process is at the group.
+    """
+    with alone_in(group):
+        return _each(group, device, workers, progress, lambda job: stages(job, resume=True))
 
 
 def evaluate_group(group: Path, device: str, progress: Progress) -> Outcome:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from engine.files import file_sentence, make_folder, read_json
+from engine.files import file_sentence, make_folder, read_json, refusal
+from engine.locks import held
 
 PACKAGES = ("engine", "torch", "numpy", "uproot", "awkward", "pyarrow", "h5py", "numba", "onnx", "onnxruntime")
 
@@ -138,7 +140,7 @@ def _next_folder(folder: Path, ending: str) -> Path:
             number += 1
         except OSError as error:
             message = f"the run directory {path} cannot be made ({file_sentence(error)}); name another place with --out"
-            raise UsageError(message) from None
+            raise refusal(error)(message) from None
 
 
 GROUP = "repeat.json"
@@ -175,6 +177,22 @@ def open_run(path: Path) -> RunDirectory:
     raise UsageError(message)
 
 
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Keep other processes from continuing a run, or a group of repeated ones, at the same time.
+
+    Raises:
+        UsageError: another process is at it.
+    """
+
+    def refuse(owner: str) -> None:
+        message = f"{path} is being worked on by {owner}; wait until that has ended, or stop it"
+        raise UsageError(message)
+
+    with held(path, refuse):
+        yield
+
+
 def read_environment(run: RunDirectory) -> dict[str, Any]:
     """What `run` wrote about how it was started.
 
@@ -198,13 +216,6 @@ def latest_run(root: Path, name: str) -> RunDirectory | None:
     folder = root / name
     numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
     return RunDirectory((folder / f"{numbers[-1]:04d}").resolve()) if numbers else None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that the file is either the old one or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def describe_environment(command: list[str], device: str) -> dict[str, Any]:

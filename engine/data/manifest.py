@@ -12,9 +12,10 @@ import numpy as np
 from engine.data.fingerprint import VERSION
 from engine.data.inputs import is_row_input
 from engine.data.ledger import LedgerEntry
-from engine.data.shards import Receipt, ShardInfo, write_text
+from engine.data.shards import Receipt, ShardInfo
 from engine.data.targets import stored_type
 from engine.errors import DataError
+from engine.files import write_text
 from engine.spec.layouts import base_or_name
 from engine.spec.sections.data import DataSpec, FeatureSpec, InputSpec, TargetSpec
 

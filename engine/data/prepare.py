@@ -7,25 +7,27 @@ it was made of the same file in the same way.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import multiprocessing
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from engine.data.fingerprint import fingerprint, shard_key, shard_name
 from engine.data.fits import fit_transforms
 from engine.data.ledger import LedgerEntry, check_lost
 from engine.data.manifest import SHARDS, build_manifest, write_manifest
-from engine.data.shards import Receipt
+from engine.data.shards import Receipt, checksum
 from engine.data.sources import Source, find_sources
 from engine.data.store import PreparedDataset
 from engine.data.weights import fit_weights
 from engine.data.worker import Task, prepare_file, start_worker
 from engine.errors import DataError
+from engine.files import unwritable
+from engine.locks import held
 from engine.spec.sections.data import DataSpec
 
 Progress = Callable[[int, int, LedgerEntry], None]
@@ -49,7 +51,9 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
 
     Raises:
         DataError: a sample has no files; a file was lost and the spec says `on_error: stop`; more were lost than
-            `max_lost` allows; no file gave a row; or the directory cannot be written.
+            `max_lost` allows; or no file gave a row.
+        StorageError: there is no room for the dataset.
+        UsageError: the directory cannot be written.
     """
     sources = find_sources(data)
     wanted = fingerprint(data, sources)
@@ -58,31 +62,23 @@ def prepare(data: DataSpec, directory: Path, workers: int, progress: Progress | 
         return dataset
     try:
         (directory / SHARDS).mkdir(parents=True, exist_ok=True)
-        with _locked(directory):
+        with held(directory, partial(_say_who, directory)):
             return _up_to_date(directory, wanted) or _build(data, directory, wanted, sources, workers, progress)
     except OSError as error:
-        raise DataError(f"the prepared dataset cannot be written to {directory}: {error}") from None
+        raise unwritable(directory, error) from error
 
 
 def _up_to_date(directory: Path, wanted: str) -> PreparedDataset | None:
-    """The dataset as it is, if it was made of the same spec and files and nothing is missing."""
+    """The dataset as it is, if it was made of the same spec and files and nothing is missing or damaged."""
     try:
         dataset = PreparedDataset.open(directory)
     except DataError:
         return None
-    return dataset if dataset.manifest.get("fingerprint") == wanted and dataset.is_complete() else None
+    return dataset if dataset.manifest.get("fingerprint") == wanted and dataset.is_whole() else None
 
 
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other processes out of a directory; the lock falls with the process that holds it."""
-    with (directory / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.warning("waiting for another process that prepares %s", directory)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _say_who(directory: Path, owner: str) -> None:
+    _log.warning("waiting for %s, which prepares %s", owner, directory)
 
 
 def _build(
@@ -127,8 +123,12 @@ def _usable(task: Task) -> Receipt | None:
         return None
     if receipt.shard is None:
         return receipt
-    complete = task.shard.is_file() and task.shard.stat().st_size == receipt.shard.bytes
-    return receipt if complete else None
+    if not task.shard.is_file():
+        return None
+    if task.shard.stat().st_size != receipt.shard.bytes or checksum(task.shard) != receipt.shard.sha256:
+        _log.warning("%s is damaged: it is not as it was written; it is made again", task.shard)
+        return None
+    return receipt
 
 
 def _run(tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Receipt], None, None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from engine.evaluation.html import details, escape, figure, page, paragraph, sec
 from engine.evaluation.metrics.result import finite, told_apart
 from engine.evaluation.numbers import plain, with_error
 from engine.evaluation.plots.comparison import comparison_drawings
-from engine.files import make_folder
-from engine.runs import write_json
+from engine.files import make_folder, write_json, write_text
 
 REPORT = "report.html"
 
@@ -54,9 +52,7 @@ def write_comparison(found: Sequence[Contender], output: Path, title: str) -> Pa
         section("runs", "Runs", _runs(found), *_each_run(found, names)),
     ]
     report = output / REPORT
-    temporary = report.with_name(f".{report.name}.{os.getpid()}")
-    temporary.write_text(page(f"{title}: comparison", "\n".join(part for part in body if part)), encoding="utf-8")
-    temporary.replace(report)
+    write_text(report, page(f"{title}: comparison", "\n".join(part for part in body if part)))
     return report
 
 

@@ -15,7 +15,7 @@ from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.metrics.result import Headline, MetricResult, finite
 from engine.evaluation.plots.catalogue import Drawing, PlotContext, draw
 from engine.evaluation.predictions import Predictions
-from engine.runs import write_json
+from engine.files import make_folder, write_json
 
 if TYPE_CHECKING:
     from engine.evaluation.facts import ReportFacts
@@ -81,7 +81,7 @@ def evaluate(
     context = PlotContext(experiment.name, rows, results, history, column_units(experiment))
     figures: dict[str, Path] = {}
     drawings: list[Drawing] = []
-    run.plots.mkdir(parents=True, exist_ok=True)
+    make_folder(run.plots)
     for plot in chosen_plots(experiment, metrics):
         for drawing in draw(plot.kind, plot.name, plot.options, context):
             if drawing.name not in figures:

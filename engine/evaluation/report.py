@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from engine.evaluation.html import details, escape, figure, inline_svg, page, pa
 from engine.evaluation.metrics.catalogue import METRICS
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.numbers import plain, with_error
+from engine.files import write_text
 
 SECTIONS = {
     "results": "Results",
@@ -30,9 +30,7 @@ def write_report(
     path: Path, facts: ReportFacts, results: Sequence[MetricResult], history: History, pictures: Sequence[Picture]
 ) -> None:
     """Write `report.html`; it appears complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(render_report(facts, results, history, pictures), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, render_report(facts, results, history, pictures))
 
 
 def render_report(

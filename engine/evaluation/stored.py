@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from engine.data.columns import Array
 from engine.errors import DataError
 from engine.evaluation.predictions import Predictions
+from engine.files import complete, make_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,11 +44,13 @@ def save(predictions: Predictions, path: Path) -> None:
         "shapes": shapes,
     }
     table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(facts).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    make_folder(path.parent)
+    with (
+        complete(path) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
         writer.write_table(table)
-    temporary.replace(path)
 
 
 def _chunked(values: Array) -> pa.ChunkedArray:

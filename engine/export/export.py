@@ -21,7 +21,8 @@ from engine.export.predict import prediction_chunks, prediction_layout
 from engine.export.raw import RawInputs
 from engine.export.raw_table import raw_tensors
 from engine.export.scoring import Scorer
-from engine.runs import RunDirectory, read_contract, write_json
+from engine.files import complete, make_folder, write_json
+from engine.runs import RunDirectory, read_contract
 from engine.spec.sections.choice import ChoiceSpec
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ def export_run(
         Each file, and how well it agrees with the trained network.
 
     Raises:
-        ExportError: a file cannot be written, or differs from the network.
+        ExportError: a network cannot be written as ONNX, or the file differs from it.
+        StorageError: there is no room for a file.
     """
     contract = read_contract(run)
-    run.export.mkdir(exist_ok=True)
+    make_folder(run.export)
     return [_onnx(exporter, experiment, network.eval(), outputs, run, contract) for exporter in experiment.export]
 
 
@@ -65,21 +67,17 @@ def _onnx(
     chosen = tuple(options["outputs"] or outputs)
     deployed, raw = deployed_network(experiment, network, chosen, contract)
     path = run.export / f"{options['name']}.onnx"
-    unchecked = path.with_name(f".unchecked.{path.name}")
     facts = _facts(experiment, raw, chosen, contract)
 
-    def written_by(write: Callable[..., None]) -> Agreement:
+    def written_by(write: Callable[..., None], unchecked: Path) -> Agreement:
         write(deployed, unchecked, facts, options["opset"])
         return check_export(experiment, deployed, unchecked, contract, options["tolerance"])
 
-    try:
+    with complete(path) as unchecked:
         try:
-            agreement = written_by(write_traced)
+            agreement = written_by(write_traced, unchecked)
         except ExportError:
-            agreement = written_by(write_exported)
-        unchecked.replace(path)
-    finally:
-        unchecked.unlink(missing_ok=True)
+            agreement = written_by(write_exported, unchecked)
     write_json(path.with_suffix(".json"), {**facts, "check": vars(agreement)})
     return path, agreement
 

@@ -53,7 +53,7 @@ def example(raw: RawInputs, rows: int = 2, objects: int = 3) -> dict[str, Tensor
 
 
 def write_traced(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: int) -> None:
-    """Write the network to `path` by tracing it, complete or not at all: a second where `write_exported` takes thirty.
+    """Write the network to `path` by tracing it: a second where `write_exported` takes thirty.
 
     Tracing takes the shapes of its example for granted where a module computes with them in Python; the check that
     follows every export, on rows of other shapes, would show it.
@@ -69,13 +69,12 @@ def write_traced(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset
     """
     tensors = example(deployed.raw)
     axes = {name: {0: "rows", **objects} for name, objects in _object_axes(deployed.raw, str).items()}
-    temporary = path.with_name(f".{path.name}")
     try:
         with quiet(), torch.no_grad():
             torch.onnx.export(
                 deployed,
                 tuple(tensors.values()),
-                temporary,
+                path,
                 dynamo=False,
                 input_names=list(tensors),
                 output_names=list(deployed.outputs),
@@ -83,13 +82,11 @@ def write_traced(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset
                 opset_version=opset,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
         message = f"the network cannot be traced: {_reason(error)}"
         raise ExportError(message) from error
-    model = onnx.load(temporary)
+    model = onnx.load(path)
     onnx.helper.set_model_props(model, {"engine": json.dumps(facts, sort_keys=True)})
-    onnx.save(model, temporary)
-    temporary.replace(path)
+    onnx.save(model, path)
 
 
 def write_exported(deployed: Deployed, path: Path, facts: Mapping[str, Any], opset: int) -> None:
@@ -122,9 +119,7 @@ def write_exported(deployed: Deployed, path: Path, facts: Mapping[str, Any], ops
         message = "the exporter of torch gave no program"
         raise ExportError(message)
     program.model.metadata_props["engine"] = json.dumps(facts, sort_keys=True)
-    temporary = path.with_name(f".{path.name}")
-    program.save(temporary)
-    temporary.replace(path)
+    program.save(path)
 
 
 def _object_axes(raw: RawInputs, named: Callable[[str], Any]) -> dict[str, dict[int, Any]]:

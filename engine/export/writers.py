@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +12,8 @@ import numpy as np
 
 from engine.data.columns import Array, Column, Jagged
 from engine.errors import UsageError
+from engine.files import complete
+from engine.sinks import Sink
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +88,8 @@ class HDF5Writer:
     def __init__(self, path: Path) -> None:
         import h5py
 
-        self._file = h5py.File(path, "w")
+        self._sink = Sink(path)
+        self._file = h5py.File(self._sink, "w")
         self._group = self._file.create_group(TREE)
 
     def write(self, columns: Mapping[str, Column]) -> None:
@@ -98,10 +100,12 @@ class HDF5Writer:
                 self._group.create_dataset(name, (0,), values.dtype, maxshape=(None,), chunks=True)
             if len(values):
                 _append(self._group[name], values)
+        self._sink.check()
 
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+        self._sink.close()
 
 
 def _branch_type(column: Column) -> Any:
@@ -162,7 +166,8 @@ def open_writer(path: Path) -> Iterator[TableWriter]:
     """A writer for the ending of `path`; the file appears under its name when the block ends without an error.
 
     Raises:
-        UsageError: no writer has this ending, or the folder does not exist.
+        UsageError: no writer has this ending, the folder does not exist, or it cannot be written.
+        StorageError: there is no room for the file.
     """
     kind = WRITERS.get(path.suffix.lower())
     if kind is None:
@@ -171,12 +176,12 @@ def open_writer(path: Path) -> Iterator[TableWriter]:
     if not path.absolute().parent.is_dir():
         message = f"{path}: the folder {path.parent} does not exist"
         raise UsageError(message)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    writer = kind(temporary)
-    try:
-        yield writer
+    with complete(path) as unfinished:
+        writer = kind(unfinished)
+        try:
+            yield writer
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to tell
+                writer.close()
+            raise
         writer.close()
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

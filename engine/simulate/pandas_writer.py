@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,8 @@ import h5py
 import numpy as np
 
 from engine.data.columns import Array
-from engine.files import make_folder
+from engine.files import complete, make_folder
+from engine.sinks import Sink
 
 _NO_NAME = np.bytes_(b"N.")  # the pickle of None
 _KINDS = {"b": "bool", "i": "integer", "f": "float"}
@@ -42,8 +44,9 @@ class PandasWriter:
 
     def __init__(self, path: Path) -> None:
         make_folder(path.parent)
-        self._path, self._unfinished = path, path.with_name(f".{path.name}.part")
-        self._file: Any = h5py.File(self._unfinished, "w")
+        self._whole = ExitStack()
+        self._sink = self._whole.enter_context(closing(Sink(self._whole.enter_context(complete(path)))))
+        self._file: Any = self._whole.enter_context(h5py.File(self._sink, "w"))
         _describe(self._file, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", VERSION="1.0")
 
     def __enter__(self) -> PandasWriter:
@@ -52,11 +55,7 @@ class PandasWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            self._unfinished.replace(self._path)
-        else:
-            self._unfinished.unlink(missing_ok=True)
+        self._whole.__exit__(kind, error, trace)
 
     def write(self, key: str, index: Sequence[Index], columns: Mapping[str, Array]) -> None:
         """Write a table.
@@ -79,6 +78,7 @@ class PandasWriter:
             _label(group, f"block{number}_items_variety", "regular")
             _names(group, f"block{number}_items", names)
             _block(group, f"block{number}_values", [columns[name] for name in names])
+        self._sink.check()
 
 
 def _write_index(group: Any, index: Sequence[Index]) -> None:

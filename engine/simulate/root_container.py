@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+
+from engine.files import complete
 
 _BEGIN = 100
 _FILE_VERSION = 1062206  # 6.22/06; 1000000 more says that positions have 64 bits
@@ -54,8 +57,8 @@ class RootContainer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._partial = path.with_name(f".{path.name}.part")
-        self._file = self._partial.open("wb")
+        self._whole = ExitStack()
+        self._file = self._whole.enter_context(self._whole.enter_context(complete(path)).open("wb"))
         self._keys: list[bytes] = []
         name = text(path.name) + text("")
         header = self._key("TFile", path.name, "", _BEGIN, len(name) + _DIRECTORY.size + len(_UUID), cycle=1, parent=0)
@@ -68,11 +71,11 @@ class RootContainer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
-            self._partial.unlink(missing_ok=True)
+        if kind is not None:
+            self._whole.__exit__(kind, error, trace)
+            return
+        with self._whole:
+            self._finish()
 
     @property
     def position(self) -> int:
@@ -98,8 +101,8 @@ class RootContainer:
         self._file.write(key + packed)
         self._keys.append(key)
 
-    def close(self) -> None:
-        """Write directory, free list and header, and give the file its name."""
+    def _finish(self) -> None:
+        """Write directory, free list and header."""
         streamers = versioned(5, struct.pack(">HII", 1, 0, 0x02000000) + text("") + struct.pack(">i", 0))
         streamer_seek, streamer_bytes = self._record("TList", "StreamerInfo", streamers)
         keys_seek, keys_bytes = self._record("TFile", self.path.name, struct.pack(">i", len(self._keys)), *self._keys)
@@ -115,8 +118,6 @@ class RootContainer:
         self._file.write(
             _DIRECTORY.pack(_DIRECTORY_VERSION, _TIME, _TIME, keys_bytes, self._name_bytes, _BEGIN, 0, keys_seek)
         )
-        self._file.close()
-        self._partial.replace(self.path)
 
     def _record(self, class_name: str, name: str, *content: bytes) -> tuple[int, int]:
         """Append an uncompressed record; returns its position and length."""

@@ -92,10 +92,12 @@ class RootWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is not None:
+            self._container.__exit__(kind, error, trace)
+            return
+        with self._container:
             stream = _TreeStream(self._tree, list(self._branches.values()))
             self._container.add_object("TTree", self._tree, self._tree, stream.content())
-        self._container.__exit__(kind, error, trace)
 
     def fill(self, columns: Mapping[str, Column]) -> None:
         """Append entries; all calls give the same branches, of equally many entries each.

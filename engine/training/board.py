@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from engine.files import writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -28,7 +31,7 @@ Scalars = Mapping[str, float | int | str]
 
 
 class TensorBoard:
-    """Writes the events of one training into one directory."""
+    """Writes the events of one training into one directory; where there is no room for them: StorageError."""
 
     def __init__(self, directory: Path, spec: str, start_step: int) -> None:
         """
@@ -63,21 +66,24 @@ class TensorBoard:
             group: what stands in place of `train` for the lines of single iterations.
         """
         step = int(record["step"])
-        for key, value in record.items():
-            if isinstance(value, float) and math.isfinite(value) and key not in ("seconds", "epoch"):
-                self.writer.add_scalar(tag_of(key, group), value, step)
+        with writing(self.directory):
+            for key, value in record.items():
+                if isinstance(value, float) and math.isfinite(value) and key not in ("seconds", "epoch"):
+                    self.writer.add_scalar(tag_of(key, group), value, step)
 
     def phase(self, sentence: str, step: int) -> None:
         """Write which phase begins, as text at its first iteration."""
-        self.writer.add_text("phase", sentence, step)
+        with writing(self.directory):
+            self.writer.add_text("phase", sentence, step)
 
     def histograms(self, parameters: Iterable[tuple[str, Tensor]], step: int) -> None:
         """Write the distributions of weights and of their last gradients."""
-        for name, parameter in parameters:
-            for kind, values in (("weights", parameter.detach()), ("gradients", parameter.grad)):
-                if values is not None and bool(values.isfinite().all()):
-                    shown = values.float().clamp(-LARGEST_SHOWN, LARGEST_SHOWN)
-                    self.writer.add_histogram(f"{kind}/{name}", shown.cpu().numpy(), step)
+        with writing(self.directory):
+            for name, parameter in parameters:
+                for kind, values in (("weights", parameter.detach()), ("gradients", parameter.grad)):
+                    if values is not None and bool(values.isfinite().all()):
+                        shown = values.float().clamp(-LARGEST_SHOWN, LARGEST_SHOWN)
+                        self.writer.add_histogram(f"{kind}/{name}", shown.cpu().numpy(), step)
 
     def graph(self, network: nn.Module, batch: Batch, outputs: Sequence[str]) -> bool:
         """Write the graph of the network as traced on a few rows; False where it cannot be traced."""
@@ -98,12 +104,14 @@ class TensorBoard:
     def flush(self) -> None:
         """Bring everything to the disk."""
         if self._writer is not None:
-            self._writer.flush()
+            with writing(self.directory):
+                self._writer.flush()
 
     def close(self) -> None:
         """Close the writer."""
         if self._writer is not None:
-            self._writer.close()
+            with writing(self.directory):
+                self._writer.close()
 
 
 class _Tensors(nn.Module):
@@ -140,7 +148,7 @@ def record_results(
     """
     from torch.utils.tensorboard.summary import hparams
 
-    with contextlib.closing(open_writer(directory, None)) as writer:
+    with writing(directory), contextlib.closing(open_writer(directory, None)) as writer:
         for name, path in plots.items():
             writer.add_image(f"plots/{name}", _read_image(path), step, dataformats="HWC")
         finals = {f"final/{name}": float(value) for name, value in metrics.items() if math.isfinite(value)}
@@ -183,7 +191,14 @@ def open_writer(directory: Path, purge_step: int | None) -> SummaryWriter:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from torch.utils.tensorboard import SummaryWriter
+    threading.excepthook = _without_writers
     return SummaryWriter(str(directory), purge_step=purge_step, flush_secs=30)
+
+
+def _without_writers(failure: threading.ExceptHookArgs) -> None:
+    """Tracebacks of threads, but not of those that write events: their errors are raised at the next event too."""
+    if not type(failure.thread).__module__.startswith("tensorboard."):
+        threading.__excepthook__(failure)
 
 
 def _read_image(path: Path) -> Any:

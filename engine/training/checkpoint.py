@@ -11,15 +11,19 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from engine.errors import TrainingError
+from engine.files import unwritable
+from engine.sinks import Sink
 
 WEIGHTS = "network.safetensors"
 STATE = "state.pt"
@@ -36,7 +40,8 @@ def save(folder: Path, network: nn.Module, state: dict[str, Any], best: bool) ->
         best: whether it is the best one.
 
     Raises:
-        TrainingError: it cannot be written; the one before is untouched.
+        StorageError: there is no room for it; the one before is untouched.
+        UsageError: it cannot be written at that place.
     """
     target = _unused(folder, f"step-{state['step']:08d}")
     temporary = folder / f".{target.name}.{os.getpid()}"
@@ -44,8 +49,9 @@ def save(folder: Path, network: nn.Module, state: dict[str, Any], best: bool) ->
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        save_file(_weights(network), temporary / WEIGHTS)
-        torch.save({"version": VERSION, **state}, temporary / STATE)
+        (temporary / WEIGHTS).write_bytes(serialize(_weights(network)))
+        with closing(Sink(temporary / STATE)) as sink:
+            torch.save({"version": VERSION, **state}, cast("IO[bytes]", sink))
         for path in (temporary / WEIGHTS, temporary / STATE, temporary):
             _flush(path)
         temporary.rename(target)
@@ -54,7 +60,8 @@ def save(folder: Path, network: nn.Module, state: dict[str, Any], best: bool) ->
         _link(folder / "last", target.name)
         _flush(folder)
     except OSError as error:
-        raise TrainingError(f"the checkpoint {target} cannot be written: {error.strerror or error}") from error
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise unwritable(target, error) from error
     _remove_unlinked(folder)
     return target
 
@@ -82,7 +89,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except Exception as error:  # safetensors raises its own kinds for damaged files
-        raise TrainingError(f"the weights {path} cannot be read: {error}") from error
+        raise TrainingError(f"the weights {path} cannot be read: {_reason(error)}") from error
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
@@ -95,10 +102,18 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and file errors alike
-        raise TrainingError(f"the checkpoint {path} cannot be read: {error}") from error
+        hint = "let the link `last` lead to another checkpoint, or start a new run"
+        raise TrainingError(f"the checkpoint {path} cannot be read: {_reason(error)}; {hint}") from error
     if state.get("version") != VERSION:
         raise TrainingError(f"the checkpoint {path} was written by another version of this program; start a new run")
     return state
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read; what torch says of damaged files is about torch, or nothing at all."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is damaged or cut off"
 
 
 def find(folder: Path, name: str = "last") -> Path | None:

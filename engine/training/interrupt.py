@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM (what batch systems send before they kill): finish the step, write a checkpoint, leave."""
+"""Ctrl-C, SIGTERM (which batch systems send first), SIGHUP (a lost terminal): write a checkpoint and leave."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from engine.signals import STOPPING, is_ignored, leave_lost_terminal
 
 
 class StopRequest:
-    """Notes a signal while it is active, in the main thread. A second one acts at once, as if nobody listened."""
+    """Notes a signal while it is active, in the main thread. A second one acts at once, as if nobody listened.
+
+    That does not hold for SIGHUP, which the terminal and the shell send each.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -19,17 +22,19 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            listened = [number for number in STOPPING if not is_ignored(number)]
+            self._before = {number: signal.signal(number, self._note) for number in listened}
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._restore()
+        self._restore(list(self._before))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._restore()
+        if number == signal.SIGHUP:
+            leave_lost_terminal()
+        self._restore([each for each in self._before if each is not signal.SIGHUP])
 
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+    def _restore(self, numbers: list[signal.Signals]) -> None:
+        for number in numbers:
+            signal.signal(number, self._before.pop(number))

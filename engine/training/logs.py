@@ -16,6 +16,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine.files import writing
+
 Record = dict[str, float | int | str]
 
 
@@ -24,25 +26,33 @@ class MetricsLog:
 
     def __init__(self, path: Path, position: int = 0) -> None:
         """Open the file and drop what stands after `position` (bytes): lines later than the checkpoint."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        if position < self._file.tell():
-            self._file.truncate(position)
+        self._path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+            if position < self._file.tell():
+                self._file.truncate(position)
 
     def write(self, record: Mapping[str, float | int | str]) -> None:
-        """Append one line, at once visible to readers."""
+        """Append one line, at once visible to readers.
+
+        Raises:
+            StorageError: there is no room for it.
+        """
         finite = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in record.items()
         }
-        self._file.write(json.dumps(finite).encode() + b"\n")
-        self._file.flush()
+        line = json.dumps(finite).encode() + b"\n"
+        with writing(self._path):
+            while line:  # what fits on a disk that is almost full may be a part of it
+                line = line[self._file.write(line) :]
 
     def position(self) -> int:
         """Length of the file in bytes, once it is on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with writing(self._path):
+            os.fsync(self._file.fileno())
+        return self._file.seek(0, os.SEEK_END)
 
     def close(self) -> None:
         """Close the file."""

@@ -77,7 +77,8 @@ class Loop:
         """Train to the end, from wherever the position is.
 
         Raises:
-            TrainingError: a loss is not finite, or a checkpoint cannot be written.
+            TrainingError: a loss is not finite.
+            StorageError: there is no room for a checkpoint or the logs.
             Interrupted: a signal asked to stop; a checkpoint was written.
         """
         if self.finished:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Mistake, TrainingError, UsageError
-from engine.files import file_sentence, make_folder
+from engine.files import complete, file_sentence, make_folder, write_json
 from engine.graph.planned import Branches, Chain, Composite, PlannedNode, Primitive, Shared
-from engine.runs import RunDirectory, is_group, read_environment, write_json
+from engine.runs import RunDirectory, is_group, read_environment
 from engine.spec.suggest import hint
 
 if TYPE_CHECKING:
@@ -177,11 +176,10 @@ def keep_copies(training: TrainingSpec, run: RunDirectory) -> list[Kept]:
 def _copy(kept: Kept) -> dict[str, str]:
     source = find_weights(kept.load).resolve()
     make_folder(kept.path.parent)
-    temporary = kept.path.with_name(f".{kept.path.name}.{os.getpid()}")
-    shutil.copyfile(source, temporary)
-    with temporary.open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    temporary.replace(kept.path)
+    with complete(kept.path) as unfinished:
+        shutil.copyfile(source, unfinished)
+        with unfinished.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
     where = ".".join(str(step) for step in kept.load.path)
     return {"key": where, "from": kept.load.source, "file": str(source), "copy": kept.path.name, "sha256": checksum}
 

@@ -93,7 +93,8 @@ def train(
     Raises:
         TrainingError: data without rows or targets, a loss that is not finite, a checkpoint that does not fit.
         UsageError: a run that weights are loaded from is not there.
-        Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
+        StorageError: there is no room for a checkpoint or the logs; the last checkpoint is untouched.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; a checkpoint was written.
     """
     where = torch.device(device)
     prepare_device(experiment.training, where)

@@ -24,7 +24,7 @@ from engine.data.fingerprint import VERSION
 from engine.data.finite import not_finite
 from engine.data.prepare import prepare
 from engine.data.store import PreparedDataset
-from engine.errors import DataError
+from engine.errors import DataError, UsageError
 
 SPEC = """
 collections:
@@ -134,7 +134,7 @@ def test_many_shards_keep_no_file_open(data, files):
 
 def test_directory_that_cannot_be_written_is_named(data, files):
     (files / "out").write_text("a file")
-    with pytest.raises(DataError, match=r"cannot be written to .*out"):
+    with pytest.raises(UsageError, match=r"/out cannot be written \(Not a directory\)"):
         prepare(data, files / "out", 1)
 
 
@@ -289,6 +289,20 @@ def test_damaged_shard_is_found(data, files):
     repaired = prepare(data, files / "out", 1)
     repaired.verify()
     assert {key: value for key, value in content(repaired).items() if key != "manifest"} == expected
+
+
+def test_damaged_shard_is_made_again(data, files, caplog):
+    prepared = prepare(data, files / "out", 1)
+    expected, before = content(prepared), times(files / "out" / "shards")
+    shard = files / "out" / prepared.manifest["shards"][1]["file"]
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    shard.write_bytes(damaged)
+    repaired = prepare(data, files / "out", 1)
+    assert content(repaired) == expected
+    assert f"{shard} is damaged" in caplog.text
+    after = times(files / "out" / "shards")
+    assert {name for name in before if before[name] != after[name]} == {shard, shard.with_suffix(".json")}
 
 
 def test_damaged_manifest_and_receipts_are_made_again(data, files):

@@ -24,8 +24,9 @@ class Untrained:
 def untrained(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Untrained:
     """Prepared data, network and contract of the shipped CalRatio spec."""
     from engine.data.prepare import prepare
+    from engine.files import write_json
     from engine.graph.network import build_network
-    from engine.runs import RunDirectory, write_json
+    from engine.runs import RunDirectory
     from engine.validation import load_planned
 
     with pytest.MonkeyPatch.context() as patch:

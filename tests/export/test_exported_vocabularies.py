@@ -22,8 +22,9 @@ from engine.export.export import export_run
 from engine.export.padded import Padded
 from engine.export.predict import prediction_chunks
 from engine.export.scoring import Scorer
+from engine.files import write_json
 from engine.graph.network import build_network
-from engine.runs import RunDirectory, read_contract, write_json
+from engine.runs import RunDirectory, read_contract
 from engine.spec.sections.data import VocabularySpec
 from engine.validation import load_planned
 

@@ -20,8 +20,9 @@ from engine.export.check import compare
 from engine.export.export import export_run
 from engine.export.front import nearest_half
 from engine.export.predict import prediction_chunks
+from engine.files import write_json
 from engine.graph.network import build_network
-from engine.runs import RunDirectory, write_json
+from engine.runs import RunDirectory
 from engine.validation import load_planned
 
 SPEC = """

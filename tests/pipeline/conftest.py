@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -34,3 +39,54 @@ def finished_run(engine: Engine, workspace: Path) -> Path:
     result = engine("run", "specs/calratio.yaml", "--set", "training.epochs=2", "--device", "cpu", "--workers", "1")
     assert result.exit_code == 0, result.output
     return (workspace / "runs" / "calratio" / "latest").resolve()
+
+
+FLAT = """\
+name: flat
+data:
+  collections: {event: {number: n, x: x}}
+  samples:
+    one: {files: one.parquet, rows: event, label: one}
+    two: {files: two.parquet, rows: event, label: two}
+  inputs: {row: {of: event, features: {x: {}}}}
+  targets: {label: {classes: [one, two]}}
+  columns: {number: event.number}
+  split: {by: [number]}
+  predict: {rows: event}
+model: {graph: {out: {from: row, layers: [dense: {units: 2, activation: softmax}]}}}
+training:
+  epochs: 2
+  streams: {main: {samples: [one, two], batch: 32}}
+  losses: {tagging: {cross_entropy: {of: out, target: label}}}
+  updates: [{minimize: tagging}]
+evaluation: {plots: [scores]}
+export: [onnx]
+"""
+"""A spec with hardly any work in it, for what has nothing to do with physics."""
+
+
+@pytest.fixture(scope="session")
+def flat_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which `flat.yaml` was run."""
+    folder = tmp_path_factory.mktemp("flat")
+    (folder / "flat.yaml").write_text(FLAT)
+    for seed, name in enumerate(("one", "two")):
+        values = np.random.default_rng(seed).normal(seed, size=600)
+        pq.write_table(pa.table({"n": np.arange(600), "x": values}), folder / f"{name}.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = CliRunner().invoke(main, ["run", "flat.yaml", "--workers", "1", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def flat_run(flat_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of `flat.yaml` of the test's own, in its current directory, with spec, files and prepared data."""
+    shutil.copytree(flat_once, tmp_path, dirs_exist_ok=True, symlinks=True)
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "flat" / "0001"
+    environment = json.loads((run / "environment.json").read_text())
+    environment["prepared"] = str(tmp_path / "prepared" / "flat")
+    (run / "environment.json").write_text(json.dumps(environment))
+    return run

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.errors import Interrupted, TrainingError
+from engine.errors import Interrupted, StorageError, TrainingError
 from engine.training import checkpoint
 
 TIMES = ("seconds", "rows_per_second")
@@ -74,7 +74,7 @@ class StopAt:
         monkeypatch.setattr(loop, "iterate", stopping)
 
 
-@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (13, signal.SIGTERM), (17, signal.SIGINT)])
+@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (13, signal.SIGTERM), (17, signal.SIGHUP)])
 def test_a_signal_leaves_a_checkpoint_to_continue_from(
     step: int, number: signal.Signals, toy: Any, undisturbed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,13 +157,14 @@ def test_a_checkpoint_of_another_network_is_refused(toy: Any) -> None:
         toy.train("other", ["training.updates.1.optimizer=sgd"], resume=True)
 
 
+@pytest.mark.parametrize("size", [0, 100])
 @pytest.mark.parametrize("file", ["state.pt", "network.safetensors"])
-def test_a_damaged_checkpoint_is_told_by_name(toy: Any, file: str) -> None:
-    name = f"damaged-{file}"
+def test_a_damaged_checkpoint_is_told_by_name(toy: Any, file: str, size: int) -> None:
+    name = f"damaged-{file}-{size}"
     toy.train(name, ["training.epochs=1"])
     path = toy.run(name).checkpoints / "last" / file
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(TrainingError, match=rf"{file} cannot be read"):
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(TrainingError, match=rf"{file} cannot be read: it is damaged or cut off"):
         toy.train(name, resume=True)
 
 
@@ -174,8 +175,8 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(TrainingError, match="step-00000002 cannot be written: No space left on device"):
+    monkeypatch.setattr(checkpoint, "serialize", full)
+    with pytest.raises(StorageError, match="step-00000002 cannot be written: No space left on device"):
         checkpoint.save(tmp_path, network, {"step": 2}, best=True)
     found = checkpoint.find(tmp_path)
     assert found is not None

@@ -15,6 +15,7 @@ from engine.evaluation.metrics.result import MetricResult
 from engine.evaluation.plots.style import new_figure, sentence_instead, style
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.unavailable import UnavailableError
+from engine.files import complete
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,10 +41,12 @@ class Drawing:
         png = folder / f"{safe_name(self.name)}.png"
         with style():  # the canvases are used directly because `savefig` draws everything twice
             raster: Any = FigureCanvasAgg(self.figure)
-            raster.print_png(png, pil_kwargs={"compress_level": COMPRESSION})
+            with complete(png) as unfinished:
+                raster.print_png(unfinished, pil_kwargs={"compress_level": COMPRESSION})
             self.figure.set_layout_engine("none")  # arranged once for both files
             vector: Any = FigureCanvasPdf(self.figure)
-            vector.print_pdf(png.with_suffix(".pdf"), metadata={"CreationDate": None})
+            with complete(png.with_suffix(".pdf")) as unfinished:
+                vector.print_pdf(unfinished, metadata={"CreationDate": None})
         return png
 
 
