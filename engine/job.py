@@ -159,7 +159,7 @@ def evaluate_job(job: Job) -> list[str]:
     from engine.training.board import record_results
 
     job.progress.say("evaluating")
-    network = trained_network(job.plan, job.run, job.experiment.seed).to(job.device)
+    network = trained_network(job.experiment, job.plan, job.run).to(job.device)
     result = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
     steps = read_history(job.run.metrics_log).steps
     record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
@@ -170,7 +170,7 @@ def _export_trained(job: Job) -> list[str]:
     if not job.experiment.export:
         return []
     job.progress.say("exporting")
-    return export_network(job.experiment, trained_network(job.plan, job.run, job.experiment.seed), job.run)
+    return export_network(job.experiment, trained_network(job.experiment, job.plan, job.run), job.run)
 
 
 def export_network(experiment: Experiment, network: Network, directory: RunDirectory) -> list[str]:
@@ -198,16 +198,18 @@ def outcome(lines: list[str], dataset: PreparedDataset) -> Outcome:
     return Outcome("\n".join([*lines, *told]), SKIPPED if lost else 0)
 
 
-def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:
-    """The network with the best weights of a run, in inference mode, on the CPU.
+def trained_network(experiment: Experiment, plan: Plan, directory: RunDirectory) -> Network:
+    """The network with the best weights of a run, in inference mode, on the CPU; it gives probabilities for logits.
 
     Raises:
         TrainingError: the run has no checkpoint yet.
     """
     from engine.graph.network import build_network
     from engine.training import checkpoint
+    from engine.training.activations import logit_outputs
 
-    network = build_network(plan, seed)
+    network = build_network(plan, experiment.seed)
+    network.finish = logit_outputs(experiment, plan)
     best = checkpoint.find(directory.checkpoints, "best") or directory.checkpoints / "best"
     checkpoint.load_weights(network, best)
     return network.eval()

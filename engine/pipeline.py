@@ -92,7 +92,7 @@ def export(path: Path) -> Outcome:
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
-    return Outcome("\n".join(export_network(experiment, trained_network(plan, directory, experiment.seed), directory)))
+    return Outcome("\n".join(export_network(experiment, trained_network(experiment, plan, directory), directory)))
 
 
 def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: int) -> Outcome:
@@ -102,7 +102,7 @@ def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: 
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
-    network = trained_network(plan, directory, experiment.seed).to(resolve_device(device))
+    network = trained_network(experiment, plan, directory).to(resolve_device(device))
     with Progress() as progress:
         outputs = tuple(experiment.trained_on)
         summary = predict_files(experiment, network, outputs, directory, files, output, batch, progress)
