@@ -207,7 +207,11 @@ def export(run_directory: Path) -> None:
 @DEVICE
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Rows at a time.")
 def predict(run_directory: Path, files: tuple[str, ...], output: Path, device: str, batch: int) -> None:
-    """Score the rows of FILES (the experiment's own format) with RUN, next to the columns that identify them."""
+    """Score the rows of FILES (the experiment's own format) with RUN, next to the columns that identify them.
+
+    The columns `file` and `entry` say where a row comes from; the names of the files, in the order in which they were
+    given, are kept beside the scores as `files`.
+    """
     from engine import pipeline
 
     _finish(pipeline.predict, run_directory, files, output, device, batch)
