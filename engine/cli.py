@@ -173,12 +173,16 @@ def resume(run_directory: Path, device: str, workers: int | None) -> None:
 
 @main.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@OVERRIDES
 @DEVICE
-def evaluate(run_directory: Path, device: str) -> None:
-    """Compute metrics, plots and report of RUN again."""
+def evaluate(run_directory: Path, overrides: tuple[str, ...], device: str) -> None:
+    """Compute metrics, plots and report of RUN again.
+
+    With --set evaluation.KEY=VALUE they are others, and go to RUN/evaluations/NUMBER; those of RUN stay as they are.
+    """
     from engine import pipeline
 
-    _finish(pipeline.evaluate, run_directory, device)
+    _finish(pipeline.evaluate, run_directory, device, overrides)
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,16 +68,22 @@ def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirect
     keep_copies(experiment.training, directory)
 
 
-def reopen(path: Path, device: str, workers: int | None, progress: Progress) -> Job:
+def reopen(path: Path, device: str, workers: int | None, progress: Progress, overrides: Sequence[str] = ()) -> Job:
     """A run that was started before, with the data that it was started with.
+
+    Args:
+        path: the run.
+        device, workers, progress: for what is to be done with it.
+        overrides: of its evaluation.
 
     Raises:
         DataError: the prepared data are no longer those of the run.
+        SpecError: an override is wrong, or not of the evaluation.
     """
-    from engine.validation import load_planned
+    from engine.validation import load_evaluated
 
     directory = open_run(path)
-    experiment, plan = load_planned(directory.spec, ())
+    experiment, plan = load_evaluated(directory.spec, overrides)
     device = resolve_device(device)
     dataset = _trained_on(directory, experiment, workers, progress)
     return Job(experiment, plan, dataset, directory, device, progress)
@@ -161,8 +167,9 @@ def evaluate_job(job: Job) -> list[str]:
     job.progress.say("evaluating")
     network = trained_network(job.experiment, job.plan, job.run).to(job.device)
     result = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
-    steps = read_history(job.run.metrics_log).steps
-    record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
+    if job.run.apart is None:
+        steps = read_history(job.run.metrics_log).steps
+        record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
     return [*headline_lines(result), f"report {job.run.report}"]
 
 
