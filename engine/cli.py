@@ -177,12 +177,16 @@ def resume(run_directory: Path, device: str, workers: int | None) -> None:
 
 @main.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@OVERRIDES
 @DEVICE
-def evaluate(run_directory: Path, device: str) -> None:
-    """Compute metrics, plots and report of RUN again."""
+def evaluate(run_directory: Path, overrides: tuple[str, ...], device: str) -> None:
+    """Compute metrics, plots and report of RUN again.
+
+    With --set evaluation.KEY=VALUE they are others, and go to RUN/evaluations/NUMBER; those of RUN stay as they are.
+    """
     from engine import pipeline
 
-    _finish(pipeline.evaluate, run_directory, device)
+    _finish(pipeline.evaluate, run_directory, device, overrides)
 
 
 @main.command()
@@ -211,7 +215,11 @@ def export(run_directory: Path) -> None:
 @DEVICE
 @click.option("--batch", type=click.IntRange(1), default=4096, show_default=True, help="Rows at a time.")
 def predict(run_directory: Path, files: tuple[str, ...], output: Path, device: str, batch: int) -> None:
-    """Score the rows of FILES (the experiment's own format) with RUN, next to the columns that identify them."""
+    """Score the rows of FILES (the experiment's own format) with RUN, next to the columns that identify them.
+
+    The columns `file` and `entry` say where a row comes from; the names of the files, in the order in which they were
+    given, are kept beside the scores as `files`.
+    """
     from engine import pipeline
 
     _finish(pipeline.predict, run_directory, files, output, device, batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,16 +103,22 @@ def start(experiment: Experiment, dataset: PreparedDataset, directory: RunDirect
     keep_copies(experiment.training, directory)
 
 
-def reopen(path: Path, device: str, workers: int | None, progress: Progress) -> Job:
+def reopen(path: Path, device: str, workers: int | None, progress: Progress, overrides: Sequence[str] = ()) -> Job:
     """A run that was started before, with the data that it was started with.
+
+    Args:
+        path: the run.
+        device, workers, progress: for what is to be done with it.
+        overrides: of its evaluation.
 
     Raises:
         DataError: the prepared data are no longer those of the run.
+        SpecError: an override is wrong, or not of the evaluation.
     """
-    from engine.validation import load_planned
+    from engine.validation import load_evaluated
 
     directory = open_run(path)
-    experiment, plan = load_planned(directory.spec, ())
+    experiment, plan = load_evaluated(directory.spec, overrides)
     device = resolve_device(device)
     dataset = _trained_on(directory, experiment, workers, progress)
     return Job(experiment, plan, dataset, directory, device, progress)
@@ -231,10 +237,11 @@ def evaluate_job(job: Job) -> list[str]:
     from engine.training.board import record_results
 
     job.progress.say("evaluating")
-    network = trained_network(job.plan, job.run, job.experiment.seed).to(job.device)
+    network = trained_network(job.experiment, job.plan, job.run).to(job.device)
     result = evaluate_run(job.experiment, job.plan, network, job.dataset, job.run, job.device)
-    steps = read_history(job.run.metrics_log).steps
-    record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
+    if job.run.apart is None:
+        steps = read_history(job.run.metrics_log).steps
+        record_results(job.run.tensorboard, job.experiment, result.values, result.figures, steps)
     return [*headline_lines(result), f"report {job.run.report}"]
 
 
@@ -242,7 +249,7 @@ def _export_trained(job: Job) -> list[str]:
     if not job.experiment.export:
         return []
     job.progress.say("exporting")
-    return export_network(job.experiment, trained_network(job.plan, job.run, job.experiment.seed), job.run)
+    return export_network(job.experiment, trained_network(job.experiment, job.plan, job.run), job.run)
 
 
 def export_network(experiment: Experiment, network: Network, directory: RunDirectory) -> list[str]:
@@ -274,16 +281,18 @@ def left_out(dataset: PreparedDataset) -> list[str]:
     return [f"left out {entry.reason}" for entry in dataset.ledger if entry.lost]
 
 
-def trained_network(plan: Plan, directory: RunDirectory, seed: int) -> Network:
-    """The network with the best weights of a run, in inference mode, on the CPU.
+def trained_network(experiment: Experiment, plan: Plan, directory: RunDirectory) -> Network:
+    """The network with the best weights of a run, in inference mode, on the CPU; it gives probabilities for logits.
 
     Raises:
         TrainingError: the run has no checkpoint yet.
     """
     from engine.graph.network import build_network
     from engine.training import checkpoint
+    from engine.training.activations import logit_outputs
 
-    network = build_network(plan, seed)
+    network = build_network(plan, experiment.seed)
+    network.finish = logit_outputs(experiment, plan)
     best = checkpoint.find(directory.checkpoints, "best") or directory.checkpoints / "best"
     checkpoint.load_weights(network, best)
     return network.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.devices import available_processors, resolve_device
@@ -22,7 +23,7 @@ from engine.job import (
 )
 from engine.progress import Progress
 from engine.repeat import evaluate_group, resume_group, run_repeated
-from engine.runs import check_place, create_run, is_group, open_run
+from engine.runs import check_place, create_evaluation, create_run, is_group, open_run
 
 
 def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int | None) -> Outcome:
@@ -71,12 +72,17 @@ def resume(path: Path, device: str, workers: int | None) -> Outcome:
         return stages(reopen(path, device, workers, progress), resume=True)
 
 
-def evaluate(path: Path, device: str) -> Outcome:
-    """Metrics, plots and report of a trained run, or of repeated ones, computed again."""
+def evaluate(path: Path, device: str, overrides: Sequence[str] = ()) -> Outcome:
+    """Metrics, plots and report of a trained run, or of repeated ones, computed again.
+
+    With overrides of the evaluation they go to a directory of their own, `<run>/evaluations/<number>`.
+    """
     with Progress() as progress:
-        if is_group(path):
+        if is_group(path) and not overrides:
             return evaluate_group(path, device, progress)
-        job = reopen(path, device, None, progress)
+        job = reopen(path, device, None, progress, overrides)
+        if overrides:
+            job = replace(job, run=create_evaluation(job.run))
         return outcome(evaluate_job(job), job.dataset)
 
 
@@ -93,7 +99,7 @@ def export(path: Path) -> Outcome:
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
-    return Outcome("\n".join(export_network(experiment, trained_network(plan, directory, experiment.seed), directory)))
+    return Outcome("\n".join(export_network(experiment, trained_network(experiment, plan, directory), directory)))
 
 
 def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: int) -> Outcome:
@@ -103,7 +109,7 @@ def predict(path: Path, files: Sequence[str], output: Path, device: str, batch: 
 
     directory = open_run(path)
     experiment, plan = load_planned(directory.spec, ())
-    network = trained_network(plan, directory, experiment.seed).to(resolve_device(device))
+    network = trained_network(experiment, plan, directory).to(resolve_device(device))
     with Progress() as progress:
         outputs = tuple(experiment.trained_on)
         summary = predict_files(experiment, network, outputs, directory, files, output, batch, progress)

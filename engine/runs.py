@@ -24,9 +24,20 @@ CONTRACT_KEYS = ("inputs", "targets", "columns", "transforms", "content")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Where each part of a run stands. Nothing is shared between runs and nothing of another run is overwritten."""
+    """Where each part of a run stands. Nothing is shared between runs and nothing of another run is overwritten.
+
+    Attributes:
+        path: the run.
+        apart: where the results of another evaluation than the run's own go; None for the run's own.
+    """
 
     path: Path
+    apart: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        """Where an evaluation writes."""
+        return self.path if self.apart is None else self.apart
 
     @property
     def spec(self) -> Path:
@@ -51,7 +62,7 @@ class RunDirectory:
     @property
     def metrics(self) -> Path:
         """The metrics of the evaluation."""
-        return self.path / "metrics.json"
+        return self.results / "metrics.json"
 
     @property
     def tensorboard(self) -> Path:
@@ -71,17 +82,17 @@ class RunDirectory:
     @property
     def plots(self) -> Path:
         """Figures as PNG and PDF."""
-        return self.path / "plots"
+        return self.results / "plots"
 
     @property
     def predictions(self) -> Path:
         """Outputs of the network on the evaluated splits."""
-        return self.path / "predictions"
+        return self.results / "predictions"
 
     @property
     def report(self) -> Path:
         """The self-contained report."""
-        return self.path / "report.html"
+        return self.results / "report.html"
 
     @property
     def export(self) -> Path:
@@ -103,6 +114,15 @@ def create_run(root: Path, name: str) -> RunDirectory:
     path = _next_folder(root / name, "")
     _point_latest(path.parent, path.name)
     return RunDirectory(path)
+
+
+def create_evaluation(run: RunDirectory) -> RunDirectory:
+    """The run with the next numbered directory for another evaluation: `<run>/evaluations/<number>/`.
+
+    Raises:
+        UsageError: no directory can be made there.
+    """
+    return RunDirectory(run.path, _next_folder(run.path / "evaluations", ""))
 
 
 def create_group(root: Path, name: str) -> Path:

@@ -25,6 +25,27 @@ def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan
     return experiment, plan_of(experiment)
 
 
+def load_evaluated(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan]:
+    """The experiment of a run with another evaluation, and the plan of its network.
+
+    Raises:
+        SpecError: an override is not of the evaluation, or every mistake of the evaluation.
+    """
+    from engine.evaluation.checks import check_evaluated
+    from engine.spec.load import load_experiment
+    from engine.spec.overrides import require_section
+
+    message = "only `evaluation` can be set for a run that is trained, as in `evaluation.metrics=[roc]`"
+    require_section(overrides, "evaluation", message)
+    trained, plan = load_planned(path, ())
+    if not overrides:
+        return trained, plan
+    experiment = load_experiment(path, overrides)
+    if mistakes := list(check_evaluated(experiment, plan.outputs)):
+        raise experiment.document.error(mistakes)
+    return experiment, plan
+
+
 def plan_of(experiment: Experiment) -> Plan:
     """The plan of the network of an experiment.
 

@@ -58,7 +58,7 @@ def collect_facts(experiment: Experiment, plan: Plan, dataset: PreparedDataset, 
     environment = json.loads(run.environment.read_text(encoding="utf-8")) if run.environment.is_file() else {}
     return ReportFacts(
         name=experiment.name,
-        run=f"{run.path.parent.name}/{run.path.name}",
+        run=run.results.relative_to(run.path.parent.parent).as_posix(),
         environment=environment,
         rows={sample: counts.tolist() for sample, counts in rows.items()},
         ledger=dataset.manifest["ledger"],

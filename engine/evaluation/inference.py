@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.graph.network import Network
     from engine.spec.experiment import Experiment
 
-VERSION = 2  # counts what stored predictions depend on besides weights, data and model
+VERSION = 3  # counts what stored predictions depend on besides weights, data and model
 
 
 def predict_dataset(
@@ -89,6 +89,7 @@ def predictions_key(
         "outputs": list(outputs),
         "targets": sorted(targets),
         "trained_on": dict(experiment.trained_on),
+        "finish": dict(network.finish),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(network.state_dict().items()):

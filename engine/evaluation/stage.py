@@ -13,12 +13,12 @@ from engine.evaluation.facts import collect_facts
 from engine.evaluation.inference import predict_dataset, predictions_key
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.stored import stored_key
+from engine.runs import RunDirectory
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset
     from engine.graph.network import Network
     from engine.graph.planned import Plan
-    from engine.runs import RunDirectory
     from engine.spec.experiment import Experiment
 
 
@@ -44,13 +44,14 @@ def predictions_of(
 ) -> tuple[Predictions, bool]:
     """The predictions of the evaluated split: those that the run has (true), or new ones (false)."""
     split = experiment.evaluation.split
-    path = run.predictions / f"{split}.arrow"
+    own, path = (each.predictions / f"{split}.arrow" for each in (RunDirectory(run.path), run))
     outputs = evaluated_outputs(experiment, plan.outputs)
     targets = wide_targets(experiment, outputs, plan.outputs)
     key = predictions_key(experiment, network, dataset, outputs, targets)
-    if stored_key(path) == key:
-        with suppress(DataError):
-            return Predictions.load(path), True
+    for known in dict.fromkeys((own, path)):
+        if stored_key(known) == key:
+            with suppress(DataError):
+                return Predictions.load(known), True
     batch = experiment.training.validation_batch
     trained_on = experiment.trained_on
     predictions = predict_dataset(network, dataset, split, device, outputs, batch, trained_on, targets, key)

@@ -98,7 +98,7 @@ def predict_files(
         network: with the trained weights, on its device.
         outputs: nodes to write, as `scoring.named_scores` names them.
         run: whose contract says how the features are transformed.
-        files: paths or patterns.
+        files: paths or patterns; the column `file` counts what they name in this order, each once.
         output: file to write; complete or not at all.
         batch: rows a step of the network.
         progress: where it tells how far it is.
@@ -110,12 +110,12 @@ def predict_files(
     data = experiment.data
     predict, layout = prediction_layout(data)
     scorer = Scorer(network, data, read_contract(run), outputs)
-    paths = expand_files(files)
+    paths = list(dict.fromkeys(path for pattern in files for path in expand_files([pattern])))
     _spare_inputs(output, paths, data)
     skipped: dict[str, str] = {}
     absent: dict[str, None] = {}
     rows = 0
-    with open_writer(output) as writer, progress.task("predicting", len(paths), "files") as task:
+    with open_writer(output, paths) as writer, progress.task("predicting", len(paths), "files") as task:
         for number, path in enumerate(paths):
             try:
                 for table, entries in _tables(path, data, predict, layout):

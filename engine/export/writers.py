@@ -1,8 +1,12 @@
-"""Tables of scores as ROOT, Parquet or HDF5, written piece by piece, complete or not at all."""
+"""Tables of scores as ROOT, Parquet or HDF5, written piece by piece, complete or not at all.
+
+The names of the files that were scored go with them, in the order in which the column `file` counts them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TREE = "scores"
+FILES = "files"
 
 
 class TableWriter(Protocol):
@@ -34,12 +39,15 @@ class TableWriter(Protocol):
 
 
 class RootWriter:
-    """A TTree named `scores`, one branch a column; lists have a branch with their length, `n<name>`, beside them."""
+    """A TTree named `scores`, one branch a column; lists have a branch with their length, `n<name>`, beside them.
 
-    def __init__(self, path: Path) -> None:
+    Another one, `files`, has the name of a file in each entry.
+    """
+
+    def __init__(self, path: Path, files: Sequence[str]) -> None:
         import uproot
 
-        self._file = uproot.recreate(path)
+        self._file, self._files = uproot.recreate(path), list(files)
         self._made = False
 
     def write(self, columns: Mapping[str, Column]) -> None:
@@ -51,14 +59,17 @@ class RootWriter:
 
     def close(self) -> None:
         """Finish the file."""
+        if self._files:
+            self._file.mktree(FILES, {"name": "string"})
+            self._file[FILES].extend({"name": self._files})
         self._file.close()
 
 
 class ParquetWriter:
-    """One row group a piece."""
+    """One row group a piece; `files` in the metadata of the schema is a JSON list of names."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, files: Sequence[str]) -> None:
+        self._path, self._metadata = path, {FILES: json.dumps(list(files))}
         self._writer: Any = None
 
     def write(self, columns: Mapping[str, Column]) -> None:
@@ -66,7 +77,8 @@ class ParquetWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.table({name: _arrow_column(values) for name, values in columns.items()})
+        arrays = {name: _arrow_column(values) for name, values in columns.items()}
+        table = pa.table(arrays, metadata=self._metadata)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema)
         self._writer.write_table(table)
@@ -77,19 +89,20 @@ class ParquetWriter:
         import pyarrow.parquet as pq
 
         if self._writer is None:
-            pq.write_table(pa.table({}), self._path)
+            pq.write_table(pa.table({}, metadata=self._metadata), self._path)
         else:
             self._writer.close()
 
 
 class HDF5Writer:
-    """A group `scores` with one dataset a column; lists are of variable length."""
+    """A group `scores` with one dataset a column; lists are of variable length. The dataset `files` has the names."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Sequence[str]) -> None:
         import h5py
 
         self._sink = Sink(path)
         self._file = h5py.File(self._sink, "w")
+        self._file.create_dataset(FILES, data=list(files), dtype=h5py.string_dtype())  # attributes end at 64 KiB
         self._group = self._file.create_group(TREE)
 
     def write(self, columns: Mapping[str, Column]) -> None:
@@ -162,8 +175,12 @@ WRITERS: Mapping[str, type[RootWriter] | type[ParquetWriter] | type[HDF5Writer]]
 
 
 @contextmanager
-def open_writer(path: Path) -> Iterator[TableWriter]:
+def open_writer(path: Path, files: Sequence[str] = ()) -> Iterator[TableWriter]:
     """A writer for the ending of `path`; the file appears under its name when the block ends without an error.
+
+    Args:
+        path: the file.
+        files: names of those that the rows are from.
 
     Raises:
         UsageError: no writer has this ending, the folder does not exist, or it cannot be written.
@@ -177,7 +194,7 @@ def open_writer(path: Path) -> Iterator[TableWriter]:
         message = f"{path}: the folder {path.parent} does not exist"
         raise UsageError(message)
     with complete(path) as unfinished:
-        writer = kind(unfinished)
+        writer = kind(unfinished, files)
         try:
             yield writer
         except BaseException:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from engine.graph.initialise import initialise
+from engine.graph.modules.activations import FUNCTIONS
 from engine.graph.modules.pair_layers import merged
 from engine.graph.modules.values import Value
 from engine.graph.packing import Carrier, Item, Items, Known, needs_padding, pack, run, unpack
@@ -166,12 +167,17 @@ class Network(NodeGraph):
 
     Args:
         plan: with all sizes.
+
+    Attributes:
+        finish: a function (`sigmoid`) for each output whose values leave the network through one that the layers lack;
+            other nodes get the values without it.
     """
 
     def __init__(self, plan: Plan) -> None:
         builder = Builder(plan.conventions)
         super().__init__(plan.graph, builder)
         self.plan = plan
+        self.finish: Mapping[str, str] = {}
         self.needs_padding = builder.needs_padding
         if builder.shared:
             shared = adopt(self, SHARED, nn.Module())
@@ -197,7 +203,11 @@ class Network(NodeGraph):
         What stands in the padding of outputs has no meaning: in training it may be 0.
         """
         known: Known = pack(values) if self.training and not self.needs_padding else dict(values)
-        return unpack(self.all_values(known, outputs), outputs)
+        found = unpack(self.all_values(known, outputs), outputs)
+        for name, function in self.finish.items():
+            if name in found:
+                found[name] = FUNCTIONS[function](found[name][0]), found[name][1]
+        return found
 
     def parameters_of(self, nodes: Iterable[str]) -> list[nn.Parameter]:
         """The parameters of some nodes, shared weights that they use among them."""

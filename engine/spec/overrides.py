@@ -30,6 +30,17 @@ def apply(root: Node, overrides: Sequence[str]) -> Node:
     return root
 
 
+def require_section(overrides: Sequence[str], section: str, message: str) -> None:
+    """Refuse overrides of anything but one section.
+
+    Raises:
+        SpecError: every override that is of another one, with `message`.
+    """
+    others = [text for text in overrides if text.partition("=")[0].split(".")[0].strip() != section]
+    if others:
+        raise SpecError([Place(f"--set {text}", 0, 0).problem(message) for text in others])
+
+
 def _applied(root: Node, text: str) -> Node:
     place = Place(f"--set {text}", 0, 0)
     key, equals, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""Whether an output consists of probabilities although its last layer is no softmax or sigmoid."""
+"""Whether an output consists of probabilities or of logits, as its layers and its loss say."""
 
 from __future__ import annotations
 
@@ -9,6 +9,31 @@ from engine.graph.planned import Chain, Composite, PlannedGraph, Primitive, Shar
 
 if TYPE_CHECKING:
     from engine.graph.plan import Plan
+    from engine.spec.experiment import Experiment
+
+PROBABILITIES = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+"""Losses of classes, and what makes probabilities of the logits that each of them compares."""
+
+
+def logit_outputs(experiment: Experiment, plan: Plan) -> dict[str, str]:
+    """The outputs whose values their (first) loss takes as logits, each with what makes probabilities of them."""
+    found: dict[str, str | None] = {}
+    for loss in experiment.training.losses.values():
+        if loss.target is not None:
+            name = loss.of.removesuffix(".logits")
+            logits = not loss.options.get("probabilities") and not plan.offers(f"{name}.logits")
+            found.setdefault(name, PROBABILITIES.get(loss.kind) if logits else None)
+    return {name: function for name, function in found.items() if function is not None}
+
+
+def bent_activation(plan: Plan, output: str) -> str | None:
+    """The activation, neither softmax nor sigmoid nor linear, that the last layer of a node has."""
+    node = plan.nodes.get(output)
+    last = node.chain.steps[-1] if node is not None and node.chain.steps else None
+    if not isinstance(last, Primitive):
+        return None
+    name = getattr(last.block, "activation", getattr(last.block, "function", None))
+    return name if isinstance(name, str) and name not in (*PROBABILITIES.values(), "linear") else None
 
 
 def squashing(step: Primitive) -> str | None:

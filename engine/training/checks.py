@@ -9,7 +9,7 @@ from engine.errors import Mistake, TrainingError
 from engine.graph.planned import Primitive
 from engine.graph.types import TensorType, plural
 from engine.spec.suggest import hint
-from engine.training.activations import hidden_activation, squashing
+from engine.training.activations import bent_activation, hidden_activation, squashing
 
 if TYPE_CHECKING:
     from engine.graph.plan import Plan
@@ -74,6 +74,12 @@ def _loss(loss: LossSpec, experiment: Experiment, plan: Plan) -> Iterator[Mistak
     if wrong and _last_activation(plan, loss.of) == wrong:
         yield Mistake(path, f"`{loss.of}` ends in a {wrong}; `{loss.kind}` needs a {right}, or no activation at all")
     told = experiment.document.get((*loss.path, "probabilities")) is not None
+    if right and not told and (bent := bent_activation(plan, loss.of)) is not None:
+        message = (
+            f"`{loss.of}` ends in {bent}, and its values would be taken as logits; `{loss.kind}` needs a {right}, or "
+            "no activation at all; write `probabilities: false` if these are the logits that are meant"
+        )
+        yield Mistake(path, message)
     if right and not told and (hidden := hidden_activation(plan, loss.of)) is not None:
         message = (
             f"the values of `{loss.of}` come out of a {hidden}, which is not the last layer, so they would be taken as "

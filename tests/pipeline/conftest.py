@@ -90,3 +90,23 @@ def flat_run(flat_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     environment["prepared"] = str(tmp_path / "prepared" / "flat")
     (run / "environment.json").write_text(json.dumps(environment))
     return run
+
+
+@pytest.fixture(scope="session")
+def small_run(engine: Engine, workspace: Path) -> Callable[..., Path]:
+    """Run `specs/small.yaml`, two classes of 400 events each, under a name and with overrides; a second each."""
+    folder = workspace / "data" / "small"
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    for index, sample in enumerate(("light", "signal")):
+        columns = {"number": 1000 * index + np.arange(400), "x": rng.normal(index, 1, 400), "y": rng.normal(size=400)}
+        pq.write_table(pa.table(columns), folder / f"{sample}.parquet")
+    shutil.copy(Path(__file__).parent / "specs" / "small.yaml", workspace / "specs" / "small.yaml")
+
+    def run(name: str, *overrides: str) -> Path:
+        changes = [part for override in (f"name={name}", *overrides) for part in ("--set", override)]
+        result = engine("run", "specs/small.yaml", *changes, "--device", "cpu", "--workers", "1")
+        assert result.exit_code == 0, result.output
+        return (workspace / "runs" / name / "latest").resolve()
+
+    return run

@@ -99,6 +99,31 @@ def test_predictions_stand_next_to_what_identifies_a_row(
     assert table["pt"].min() >= 40
 
 
+@pytest.mark.parametrize("ending", ["root", "parquet", "h5"])
+def test_rows_name_their_file_in_the_order_of_the_command_line(
+    engine: Engine, small_run: Callable[..., Path], workspace: Path, ending: str
+) -> None:
+    run, output = small_run(f"ordered_{ending}"), workspace / f"ordered.{ending}"
+    given = ["data/small/signal.parquet", "data/small/*.parquet"]
+    result = engine("predict", run, *given, "-o", output, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    if ending == "root":
+        with uproot.open(output) as file:
+            table = file["scores"].arrays(["file", "number"], library="np")
+            names = list(file["files"]["name"].array())
+    elif ending == "parquet":
+        read = pq.read_table(output)
+        table = {name: read[name].to_numpy() for name in ("file", "number")}
+        names = json.loads(read.schema.metadata[b"files"])
+    else:
+        with h5py.File(output) as file:
+            table = {name: file["scores"][name][:] for name in ("file", "number")}
+            names = list(file["files"].asstr()[:])
+    assert names == ["data/small/signal.parquet", "data/small/light.parquet"]
+    assert (table["number"][table["file"] == 0] >= 1000).all()
+    assert (table["number"][table["file"] == 1] < 1000).all()
+
+
 def test_scores_do_not_replace_what_they_are_made_of(engine: Engine, finished_run: Path, workspace: Path) -> None:
     source, other = (workspace / "data" / "calratio" / f"{name}.root" for name in ("signal_125_55", "qcd"))
     link = workspace / "link.root"

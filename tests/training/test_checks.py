@@ -35,6 +35,10 @@ def mistakes(repository: Path, *overrides: str) -> str:
             "`jet_class` ends in a sigmoid; `cross_entropy` needs a softmax, or no activation at all",
         ),
         (
+            "model.graph.is_data.layers.2.dense.activation=relu",
+            "`is_data` ends in relu, and its values would be taken as logits; `binary_cross_entropy` needs a sigmoid",
+        ),
+        (
             "training.losses.tagging.cross_entropy.of=jet_class.logit",
             "the network has no output `jet_class.logit`; did you mean `jet_class.logits`?",
         ),
