@@ -108,6 +108,10 @@ template <class T> struct Reach {
         const T half = constant<T>(0.5), least = constant<T>(0.1), at = slope / (now - objective + slope + slope);
         return select<T>(at > least, select<T>(at < half, at, half), least);
     }
+    ENGINE_INLINE void begin(mask_t<T> good, const T& from_here, const T& gain, const T& now) {
+        length = select<T>(good, from_here, length), slope = select<T>(good, from_here * gain, slope), objective = select<T>(good, now, objective);
+    }
+    ENGINE_INLINE void shorten(mask_t<T> back, const T& by) { length = select<T>(back, length * by, length), slope = select<T>(back, slope * by, slope); }
 };
 
 // One pass: the momenta after the last step, everything linearised at v and summed. (Sums that were returned would stay in memory: a tenth slower.)
@@ -154,17 +158,28 @@ template <class T> ENGINE_INLINE mask_t<T> determined(const Sums<T>& sums, const
     return first ? regular & ((prior.information.a11 > noise) | (sums.straight > parallel * (m.a22 + m.a33))) : regular;
 }
 
+// What ends a fit.
+template <class T> struct Limits {
+    T heaviest, limit, close;
+    ENGINE_INLINE Limits(const T& w, const T& weight, double tolerance) : heaviest(w), limit(constant<T>(tolerance) * weight), close(constant<T>(1e4) * w) {}
+    // gain: what the step to come is to lower the objective by; ratio: to the step before, where both are whole. The step just taken is still
+    // applied, so what remains is smaller by that, of which no better value than `least` is trusted; but chi2 and covariance are those of the
+    // point before. Or the steps no longer shrink, and are rounding.
+    ENGINE_INLINE mask_t<T> arrived(const T& gain, const T& ratio, const T& last) const {
+        const T one = constant<T>(1), least = constant<T>(1e-6), near = constant<T>(5e2), rest = constant<T>(sizeof(scalar_t<T>) == 8 ? 1e-18 : 1e-5);
+        const T remaining = gain * select<T>(ratio < one, select<T>(ratio > least, ratio, least), one);
+        return ((remaining < limit) & (gain < near * limit)) | ((gain < rest * heaviest) & (gain > constant<T>(0.25) * last));
+    }
+    // A step of less than a hundred standard deviations.
+    ENGINE_INLINE mask_t<T> near(const T& last) const { return last < close; }
+};
+
 // From the point `start` of the frame.
 template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Tracks& tracks, const Vector<T>& start, const Settings& settings) {
-    constexpr bool wide = sizeof(scalar_t<T>) == 8;
     const T zero{}, one = constant<T>(1), heaviest = tracks.heaviest, weight = select<T>(heaviest > zero, heaviest, one), share = one / weight;
-    const T stalled = constant<T>(wide ? 1e-18 : 1e-5);  // below this a step that no longer shrinks is rounding
-    const T limit = constant<T>(settings.tolerance) * weight;
-    const T least = constant<T>(1e-6);                   // no better convergence than this is trusted
-    const T near = constant<T>(5e2);                     // chi2 and covariance are those of the point before the last step
-    const T close = constant<T>(1e4) * heaviest;         // a step of a hundred standard deviations
+    const Limits<T> limits(heaviest, weight, settings.tolerance);
     const mask_t<T> none = zero > one;
-    mask_t<T> active = one > zero, whole = none;         // whole: the last step was as long as Gauss and Newton want it
+    mask_t<T> active = one > zero, whole = none;  // whole: the last step was as long as Gauss and Newton want it
     Course<T> at{start, start, Vector<T>{}, none, none, none};
     Reach<T> reach;
     Fit<T> out;
@@ -186,9 +201,7 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
         out.status = select<T>(Approximate || first ? active & (good == none) : none, constant<T>(singular), out.status);
         out.covariance = keep<T>(good, covariance, out.covariance);
         out.chi2 = select<T>(good, sums.chi2 - gain, out.chi2);
-        // The step just taken is still applied: what remains is the one to come, smaller by the ratio of the last two.
-        const T ratio = select<T>(whole, gain / last, one), remaining = gain * select<T>(ratio < one, select<T>(ratio > least, ratio, least), one);
-        const mask_t<T> arrived = good & (((remaining < limit) & (gain < near * limit)) | ((gain < stalled * heaviest) & (gain > constant<T>(0.25) * last)));
+        const mask_t<T> arrived = good & limits.arrived(gain, select<T>(whole, gain / last, one), last);
         if (!Approximate || at.iteration + 1 == settings.max_iterations) out.status = select<T>(Approximate ? good : arrived, zero, out.status);
         at.previous = keep<T>(good, at.v, at.previous), at.moving = good;
         if constexpr (Approximate) {
@@ -200,19 +213,16 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
             Vector<T> shorter;
             if (any_back) {
                 const T part = select<T>(sound, reach.part(sums.chi2), constant<T>(0.1));
-                shorter = at.step * part;
-                reach.length = select<T>(at.back, reach.length * part, reach.length), reach.slope = select<T>(at.back, reach.slope * part, reach.slope);
+                shorter = at.step * part, reach.shorten(at.back, part);
             }
-            at.step = keep<T>(good, Vector<T>(d * length), shorter);
-            reach.length = select<T>(good, length, reach.length), reach.slope = select<T>(good, length * gain, reach.slope);
-            reach.objective = select<T>(good, sums.chi2, reach.objective);
+            at.step = keep<T>(good, Vector<T>(d * length), shorter), reach.begin(good, length, gain, sums.chi2);
             active = first ? good & (arrived == none) : active & (arrived == none);
         }
         const Vector<T> there{at.previous.x + at.step.x, at.previous.y + at.step.y, at.previous.z + (at.step.z + tracks.frame.t * at.step.x)};
         at.v = keep<T>(at.moving | at.back, there, at.v);
         if (any_back) at.call_back(tracks);
         last = select<T>(good, gain, last);
-        at.near = last < close;
+        at.near = limits.near(last);
     }
     if constexpr (!Approximate) {  // who has not arrived stays at the best point that he has seen
         at.v = keep<T>(active, at.previous, at.v), at.moving = at.moving & (active == none), at.back = at.back & active;
