@@ -118,6 +118,7 @@ def inspect(model: Path, overrides: tuple[str, ...], output: Path | None, deep: 
     """List the layers of MODEL, a spec, a run or an ONNX file, with shapes and parameters, and draw its graph."""
     from engine import inspection
 
+    inspection.check_picture(output)
     table, picture = inspection.inspect(model, overrides, deep)
     click.echo(table)
     if output is not None:

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 Row = tuple[str, str, str, str]
 
 
+def check_picture(path: Path | None) -> None:
+    """Raise where a picture is asked for in another form than it has.
+
+    Raises:
+        UsageError: its name does not end in .svg.
+    """
+    if path is not None and path.suffix.lower() != ".svg":
+        message = f"{path}: the graph is drawn as SVG; give a name that ends in .svg"
+        raise UsageError(message)
+
+
 def inspect(model: Path, overrides: Sequence[str], deep: bool) -> tuple[str, str]:
     """The table of a network, and its picture as SVG.
 

@@ -37,6 +37,11 @@ class History:
         return max((max(curve) for curve in self.curves.values() if curve), default=0)
 
     @property
+    def first(self) -> float:
+        """The first epoch that was logged, 1 or a part of it."""
+        return min((min(curve) for curve in self.curves.values() if curve), default=1)
+
+    @property
     def quantities(self) -> dict[str, dict[str, Curve]]:
         """Losses and metrics with a curve for each of `train` and `validation` that there is."""
         found: dict[str, dict[str, Curve]] = {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.evaluation.history import best_epoch, read_history
+from engine.evaluation.history import History, best_epoch, read_history
 from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.plots.catalogue import PLOTS, PlotContext, draw
 from engine.evaluation.plots.histograms import fill
@@ -159,6 +159,12 @@ def test_history_takes_epochs_alone_and_survives_a_torn_line(training_log):
     assert losses[best_epoch(history, "validation.tagging")] == min(losses.values())
     assert best_epoch(history, "validation.tagging.auc", "max") == 20
     assert best_epoch(history, "validation.nothing") is None
+
+
+def test_the_history_begins_before_its_first_validation(make_rows):
+    history = History({"train.loss": {0.25: 3.0, 0.5: 2.0, 1.0: 1.0}, "validation.loss": {0.25: 3.0, 0.5: 2.5}})
+    figure = draw("history", "history", {}, PlotContext("x", make_rows(0), history=history))[0].figure
+    assert figure.axes[0].get_xlim()[0] < 0.25
 
 
 def test_no_log_and_one_epoch_are_no_problem(tmp_path, make_rows, make_log):

@@ -72,6 +72,10 @@ def test_the_command_prints_layers_and_draws(repository: Path, exported: Path, t
     assert result.exit_code == 0, result.output
     assert "193,274 parameters" in result.output
     assert drawn.read_text().startswith("<svg")
+    other = runner.invoke(main, ["inspect", str(repository / "specs" / "smartbkg.yaml"), "-o", str(tmp_path / "a.png")])
+    assert other.exit_code == 2
+    assert "a.png: the graph is drawn as SVG" in other.output
+    assert not (tmp_path / "a.png").exists()
     deep = runner.invoke(main, ["inspect", str(repository / "specs" / "smartbkg.yaml"), "--deep"])
     assert len(deep.output.splitlines()) > len(result.output.splitlines()) + 30
     onnx = runner.invoke(main, ["inspect", str(exported)])

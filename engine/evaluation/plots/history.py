@@ -56,8 +56,7 @@ def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> N
         epochs = sorted(curve)
         size = 4 if len(epochs) <= 40 else 0
         axes.plot(epochs, [curve[epoch] for epoch in epochs], label=part, markersize=size, **look)
-    last = max(context.history.epochs, 2)
-    axes.set_xlim(0.5, last + 0.5)
+    axes.set_xlim(context.history.first / 2, max(context.history.epochs, 2) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.minorticks_off()
     if quantity == "learning rate" and all(value > 0 for curve in curves.values() for value in curve.values()):
