@@ -13,8 +13,9 @@ from torch.jit._trace import is_tracing
 
 from .algebra import congruent, inverse, rows
 from .implicit import backward as backward
-from .iteration import Setup, State, first_state, linearised, looped, settle, step
+from .iteration import Setup, State, first_state, linearised, settle, step
 from .problem import Problem, Solution
+from .traced import looped
 from .track_model import Frame, basis, laboratory, plain_chi2, point_in, point_out
 from .usable import components, noise_of, prior_of, settled, square, start_of, upper, usable
 
