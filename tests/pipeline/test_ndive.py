@@ -50,7 +50,7 @@ def run(folder: Path, repository: Path) -> Run:
 @pytest.fixture(scope="module")
 def ndive(run: Run) -> Path:
     """A short training of the vertex finder."""
-    settings = ["training.epochs=4", "training.updates.0.optimizer={novograd: {lr: 5e-3}}", "evaluation.plots=[]"]
+    settings = ["training.epochs=6", "training.updates.0.optimizer={novograd: {lr: 5e-3}}", "evaluation.plots=[]"]
     return run("ndive", *settings)
 
 
@@ -61,9 +61,9 @@ def _headlines(run: Path) -> dict[str, float]:
 
 def test_learnt_weights_fit_better_than_all_tracks_alike(run: Run, ndive: Path) -> None:
     learnt, alike = _headlines(ndive), _headlines(run("ndive/no_selection", "evaluation.plots=[]"))
-    for flavour, part in (("b", 0.8), ("c", 0.9)):  # few c jets: one far vertex moves their mean by a tenth
+    for flavour in ("b", "c"):
         label = f"Mean distance of vertex.position from vertex, {flavour} [mm]"
-        assert learnt[label] < part * alike[label]
+        assert learnt[label] < 0.8 * alike[label]
     for axis in "xyz":
         label = f"Width of the residuals of vertex.position {axis} (68 %) [mm]"
         assert learnt[label] < 0.8 * alike[label]

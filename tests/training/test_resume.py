@@ -212,13 +212,16 @@ def test_random_numbers_go_on_where_they_were() -> None:
 def test_a_second_signal_acts_at_once() -> None:
     from engine.training.interrupt import StopRequest
 
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        pytest.skip("interrupts are ignored here, as in a job that a script starts in the background")
-    with StopRequest() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
+    # In a job that a script starts in the background interrupts are ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with StopRequest() as stop:
             signal.raise_signal(signal.SIGINT)
+            assert stop.requested
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_outside_the_main_thread_signals_are_left_alone() -> None:
