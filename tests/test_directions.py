@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,36 @@ def test_kernels_import_nothing_of_the_program(repository: Path) -> None:
         assert not {module for module in _imported(path) if module.split(".")[0] == "engine"}, path.name
 
 
+def _lines(paths: Iterable[Path]) -> int:
+    return sum(len(path.read_text().splitlines()) for path in paths)
+
+
 def test_no_source_is_longer_than_400_lines(repository: Path) -> None:
     sources = [path for folder in ("engine", "kernels") for path in (repository / folder).rglob("*")]
     sources = [path for path in sources if path.suffix in (".py", ".h", ".cpp", ".cu")]
     assert len(sources) > 300
-    assert not [path for path in sources if len(path.read_text().splitlines()) > 400]
+    assert not [path for path in sources if _lines([path]) > 400]
+
+
+@pytest.mark.parametrize("kernel", ["extrapolate", "gather", "sanitize", "vertex_fit"])
+@pytest.mark.parametrize("suffix", [".cpp", ".cu"])
+def test_a_kernel_is_short_in_either_language(repository: Path, kernel: str, suffix: str) -> None:
+    sources = list((repository / "kernels" / kernel).glob(f"*{suffix}"))
+    assert sources
+    assert _lines(sources) < 400
+
+
+FIT = {
+    "C++": ("tile.h", "cpu.cpp", "cpu_v3.cpp", "cpu_v4.cpp"),
+    "CUDA": ("cuda.cu",),
+    "numba": ("numba_fit.py", "numba_gradient.py"),
+    "torch": ("reference.py", "iteration.py", "implicit.py"),
+}
+"""What a language alone has of the vertex fit. The mathematics that C++ and CUDA, or torch and numba, share is not in
+it, nor what hands arrays over.
+"""
+
+
+@pytest.mark.parametrize("language", sorted(FIT))
+def test_the_vertex_fit_is_short_in_every_language(repository: Path, language: str) -> None:
+    assert _lines(repository / "kernels" / "vertex_fit" / name for name in FIT[language]) < 400

@@ -37,11 +37,8 @@ def backward(
         found = torch.autograd.grad(torch.stack(terms).sum(), needed, materialize_grads=True) if asked else ()
     made = {id(leaf): gradient for leaf, gradient in zip(needed, found, strict=False)}
     zeros = zip(leaves, problem.zero_gradients(wanted), strict=True)
-    return Gradients(*(z if z is None else _finite(made.get(id(leaf), z).to(z.dtype)) for leaf, z in zeros))
-
-
-def _finite(gradient: Tensor) -> Tensor:
-    return gradient.nan_to_num(0.0, 0.0, 0.0)
+    clean = (z if z is None else made.get(id(leaf), z).to(z.dtype).nan_to_num(0.0, 0.0, 0.0) for leaf, z in zeros)
+    return Gradients(*clean)
 
 
 def _solve(matrices: Tensor, right: Tensor) -> Tensor:

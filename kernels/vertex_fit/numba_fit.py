@@ -178,14 +178,8 @@ def fit(given: Given, jet: Jet, tracks: Any, v: Vector, p: Any, linear: Any) -> 
         stalled = gain < 1e-18 * heaviest and gain > 0.25 * last
         arrived = not ndive and ((remaining < limit and gain < 5e2 * limit) or stalled)
         length = 1.0 if first or ndive or arrived else next_reach(length, slope, dot(sums.b, step))
-        good, step, slope, objective, last, whole = (
-            v,
-            mix(length, move, 0.0, move),
-            length * gain,
-            sums.now,
-            gain,
-            length == 1,
-        )
+        good, step, whole = v, mix(length, move, 0.0, move), length == 1
+        slope, objective, last = length * gain, sums.now, gain
         if not arrived and not ndive and iteration + 1 == given.max_iterations:
             break
         v = reached(frame, good, step)

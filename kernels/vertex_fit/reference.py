@@ -16,8 +16,8 @@ from .implicit import backward as backward
 from .iteration import Setup, State, first_state, linearised, settle, step
 from .problem import Problem, Solution
 from .traced import looped
-from .track_model import Frame, basis, laboratory, plain_chi2, point_in, point_out
-from .usable import components, noise_of, prior_of, settled, square, start_of, upper, usable
+from .track_model import laboratory, plain_chi2, point_in, point_out
+from .usable import components, frame_of, prior_in, settled, square, start_of, usable
 
 EXPORTED_ITERATIONS = 6
 
@@ -48,36 +48,16 @@ def unrolled(problem: Problem, iterations: int) -> Solution:
     return Solution(*problem.narrowed(_solve(limited, early=False)))
 
 
-def _frame(q: tuple[Tensor, ...], weights: Tensor, good: Tensor) -> Frame:
-    """The frame of the heaviest track, (B, K)."""
-    if not weights.shape[-1]:
-        zero = weights.new_zeros(weights.shape[:-1])
-        return Frame(zero + 1, zero, zero, zero, zero)
-    heaviest, any_good = torch.where(good, weights, -1.0).argmax(-1, keepdim=True), good.any(-1)
-    z, phi, theta = (torch.gather(q[index], -1, heaviest).squeeze(-1) for index in (1, 2, 3))
-    phi, z = torch.where(any_good, phi, 0.0), torch.where(any_good, z, 0.0)
-    t = torch.where(any_good, torch.cos(theta) / torch.sin(theta), 0.0)
-    return Frame(torch.cos(phi), torch.sin(phi), t, phi, z)
-
-
 def _solve(problem: Problem, *, early: bool = True) -> Solution:
     """The iteration of fit.h, for all padded problems at once; `early`: it stops as soon as all have arrived."""
     good = usable(problem)
     (d0, z0, phi, theta, rho), cov, weights = components(problem, good)
-    frame, start = _frame((d0, z0, phi, theta), weights, good), start_of(problem)
+    frame, start = frame_of((z0, phi, theta), weights, good), start_of(problem)
     z0 = torch.where(good, z0 - frame.z[..., None], 0.0)
     phi = torch.where(good, phi - frame.phi[..., None], 0.0)
     heaviest = weights.amax(-1) if weights.shape[-1] else torch.zeros_like(frame.c)
     limit = problem.tolerance * torch.where(heaviest > 0, heaviest, 1.0)
-    prior: Any = ()
-    if (given := prior_of(problem)) is not None:
-        known = congruent(basis(frame), upper(given[1]))  # type: ignore[arg-type]
-        prior = (
-            point_in(frame, *given[0].unbind(-1)),
-            known,
-            noise_of(problem, given[1]) * (known[0] + known[3] + known[5]),
-        )
-    setup = Setup((d0, z0, phi, theta, rho), cov, weights, frame, prior, heaviest, limit)
+    setup = Setup((d0, z0, phi, theta, rho), cov, weights, frame, prior_in(frame, problem), heaviest, limit)
     state = _arrive(setup, first_state(setup, point_in(frame, *start.unbind(-1))), problem, early=early)
     return settled(_found(problem, setup, state, good), start)
 

@@ -155,6 +155,24 @@ def straightness(f: Linear, t0: Number) -> Number:
     return f.w[0] * f.s * f.s + 2 * f.w[1] * f.s * tilt + f.w[2] * tilt * tilt
 
 
+def bend(f: Linear, pull: tuple[float, ...], x: float, y: float, p: Vector) -> tuple[float, float, Vector]:
+    """sum l_k h_k'', l = `pull`, in the direction (dx, dy, dp'), as a covector of these; dz adds nothing."""
+    s, c, t, u, rho, Q, R, k = f.s, f.c, f.t, f.u, f.rho, f.Q, f.R, f.k
+    along, across, (_, d_theta, d_rho) = c * x + s * y, c * y - s * x, p
+    d_phi = (p[0] + rho * along + Q * d_rho) / k
+    dQ, dR, dt = along + R * d_phi, across - Q * d_phi, -u * d_theta
+    dk = -(d_rho * R + rho * dR)
+    # sum l_k dh_k = to_Q dQ + to_R dR + to_theta dtheta + to_rho drho + l_3 dphi, and how each changes:
+    to_Q, to_R = -pull[0] * rho * Q - pull[1] * t * k - pull[2] * rho, pull[1] * t * Q * rho - pull[0]
+    d_to_Q = -pull[0] * (d_rho * Q + rho * dQ) - pull[1] * (dt * k + t * dk) - pull[2] * d_rho
+    d_to_R = pull[1] * (dt * Q * rho + t * (dQ * rho + Q * d_rho))
+    d_to_theta = pull[1] * u * (dQ * k + Q * dk - 2 * t * d_theta * Q * k)
+    d_to_rho = pull[1] * (dt * Q * R + t * (dQ * R + Q * dR)) - pull[0] * Q * dQ - pull[2] * dQ
+    d_to_phi = (d_to_Q * R + to_Q * dR - d_to_R * Q - to_R * dQ) / k
+    e, m = d_to_Q - to_R * d_phi + rho * d_to_phi, d_to_R + to_Q * d_phi
+    return c * e - s * m, s * e + c * m, (d_to_phi, d_to_theta, d_to_rho + Q * d_to_phi)
+
+
 def variances(cov: tuple[Number, ...]) -> tuple[Number, Number, Number, Number, Number]:
     """The diagonal of the upper triangle `cov`."""
     return cov[0], cov[5], cov[9], cov[12], cov[14]

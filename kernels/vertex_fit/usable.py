@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from .algebra import Symmetric, Vector, congruent
 from .problem import Problem, Solution, Status
-from .track_model import ROUNDING
+from .track_model import ROUNDING, Frame, basis, point_in
 
 NO_TRACK = {0: 1.0, 5: 1.0, 9: 1e-18, 12: 1e-18, 14: 1e-18}
 """The variances of what is no track, by place in the upper triangle: nothing overflows, however far the vertex is."""
@@ -57,12 +60,6 @@ def rounding(numbers: Tensor) -> float:
     return ROUNDING[0] if numbers.dtype == torch.float64 else ROUNDING[1]
 
 
-def noise_of(problem: Problem, information: Tensor) -> Tensor:
-    """(B[, K]): what part of the prior's information may be rounding; of a diagonal matrix nothing is."""
-    mixed = sum(part.abs() for k, part in enumerate(upper(information)) if k in (1, 2, 4))
-    return torch.where(torch.as_tensor(mixed) > 0, rounding(problem.tracks), 0.0)
-
-
 def components(problem: Problem, good: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
     """Track parameters, the upper triangle of their covariance, each (B, K, n), and weights, harmless where a track is
     not usable.
@@ -86,6 +83,30 @@ def prior_of(problem: Problem) -> tuple[Tensor, Tensor] | None:
         return None
     known = known_prior(position, information)
     return torch.where(known.unsqueeze(-1), position, 0.0), torch.where(known[..., None, None], information, 0.0)
+
+
+def prior_in(frame: Frame, problem: Problem) -> tuple[Vector, Symmetric, Tensor] | tuple[()]:
+    """The prior's position in the frame (not sheared), its information in the basis b, and what of that may be
+    rounding: of a diagonal matrix nothing. Empty without a prior.
+    """
+    if (given := prior_of(problem)) is None:
+        return ()
+    entries: Any = upper(given[1])
+    known, mixed = congruent(basis(frame), entries), entries[1].abs() + entries[2].abs() + entries[4].abs()
+    noise = torch.where(mixed > 0, rounding(problem.tracks), 0.0) * (known[0] + known[3] + known[5])
+    return point_in(frame, *given[0].unbind(-1)), known, noise
+
+
+def frame_of(q: tuple[Tensor, Tensor, Tensor], weights: Tensor, good: Tensor) -> Frame:
+    """The frame (B, K) of the heaviest usable track, from z0, phi and theta of all (B, K, n)."""
+    if not weights.shape[-1]:
+        zero = weights.new_zeros(weights.shape[:-1])
+        return Frame(zero + 1, zero, zero, zero, zero)
+    heaviest, any_good = torch.where(good, weights, -1.0).argmax(-1, keepdim=True), good.any(-1)
+    z, phi, theta = (torch.gather(number, -1, heaviest).squeeze(-1) for number in q)
+    phi, z = torch.where(any_good, phi, 0.0), torch.where(any_good, z, 0.0)
+    t = torch.where(any_good, torch.cos(theta) / torch.sin(theta), 0.0)
+    return Frame(torch.cos(phi), torch.sin(phi), t, phi, z)
 
 
 def start_of(problem: Problem) -> Tensor:
