@@ -44,7 +44,7 @@ class VertexFit(NamedTuple):
             the scale of the weights and is calibrated for any of them.
         chi2: (B[, K]), the weighted sum at the minimum, with the prior's term.
         momenta: (B[, K], n, 3) or ([K,] N, 3): phi, theta (rad), rho (1/mm) of each track at the vertex; zeros where
-        masked.
+            masked.
         status: (B[, K]) int32, see `Status`.
     """
 

@@ -1,15 +1,13 @@
 """Track parameters of other conventions, to and from those of the vertex fit.
 
 Here a track is (d0, z0, phi, theta, rho) about (0, 0, 0): the point of closest approach is (d0 sin phi, -d0 cos phi,
-z0),
-lengths in mm, and rho is the signed curvature in 1/mm, positive where the track turns counter-clockwise seen from +z. A
-particle of charge q (in units of e) in a field B along +z turns clockwise for q B > 0:
+z0), lengths in mm, and rho is the signed curvature in 1/mm, positive where the track turns counter-clockwise seen from
++z. A particle of charge q (in units of e) in a field B along +z turns clockwise for q B > 0:
 
     rho = -2.99792458e-4 * B[T] * q / pT[GeV].
 
 Covariances are carried by the exact Jacobian of each conversion at the track, J V J^T. The field is always an
-argument: a
-curvature without the field it was measured in is not a momentum.
+argument: a curvature without the field it was measured in is not a momentum.
 """
 
 from __future__ import annotations

@@ -65,9 +65,9 @@ def make_toys(
 ) -> Toys:
     """Decays of particles from the origin: all tracks of a jet come from one displaced vertex.
 
-    Jets point to |eta| < 2.2 with a transverse momentum of 20 to 200 GeV, shared among the tracks by a Dirichlet
-    draw. The
-    errors depend on momentum and angle like those of a silicon tracker: tens of micrometres plus multiple scattering.
+    Jets point to |eta| < 2.2 with a transverse momentum of 20 to 200 GeV, shared among the tracks by a Dirichlet draw.
+    The errors depend on momentum and angle like those of a silicon tracker: tens of micrometres plus multiple
+    scattering.
 
     Args:
         jets: number of jets B.
