@@ -57,7 +57,7 @@ def test_no_source_is_longer_than_400_lines(repository: Path) -> None:
     sources = [path for folder in ("engine", "kernels") for path in (repository / folder).rglob("*")]
     sources = [path for path in sources if path.suffix in (".py", ".h", ".cpp", ".cu")]
     assert len(sources) > 300
-    assert not [path for path in sources if _lines([path]) > 400]
+    assert not [path for path in sources if _lines([path]) > (250 if "kernels" in path.parts else 400)]
 
 
 @pytest.mark.parametrize("kernel", ["extrapolate", "gather", "sanitize", "vertex_fit"])
@@ -69,8 +69,8 @@ def test_a_kernel_is_short_in_either_language(repository: Path, kernel: str, suf
 
 
 FIT = {
-    "C++": ("tile.h", "cpu.cpp", "cpu_v3.cpp", "cpu_v4.cpp"),
-    "CUDA": ("cuda.cu",),
+    "C++": ("tile.h", "kinds.h", "cpu.cpp", "cpu_v3.cpp", "cpu_v4.cpp"),
+    "CUDA": ("thread.h", "cuda.cu"),
     "numba": ("numba_fit.py", "numba_gradient.py"),
     "torch": ("reference.py", "iteration.py", "implicit.py"),
 }

@@ -1,54 +1,27 @@
 // sanitize on the processor: load (copy or convert), then transform in place while the tile is in the cache.
 //
-// The parameters are stored once for each element of a block of several objects, so that the transform is one flat loop over the block whatever
-// the number of features. A vector in which many elements want their logarithm takes that of all and keeps it for those; where they are few,
-// they are collected from the whole block, computed together, and put back before.
-#include "sanitize.h"
-
+// A vector in which many elements want their logarithm takes that of all and keeps it for those; where they are few, they are collected from the
+// whole block, computed together, and put back before.
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "levels.h"
-#include "load.h"
+#include "log1p.h"
+#include "plan.h"
 
 using engine::bits_of;
 using engine::float_of;
+using engine::Group;
 using engine::is_finite;
+using engine::LANES;
+using engine::Mask;
 
 namespace {
 
-constexpr int64_t BLOCK = 512;      // elements of a block: its parameters stay in the first-level cache
 constexpr int64_t STRIP = 256;      // logarithms collected and computed together
-constexpr int LANES = 16;           // the widest vector
-constexpr int MANY = 8;             // logarithms of a vector from which it takes those of all its elements
 constexpr int64_t LINE = 64;        // bytes of a cache line
 constexpr int64_t TILE = 32 * 1024; // output elements between load and transform: 128 KiB, well inside the second-level cache
-constexpr int64_t SCRATCH = 4096;
-
-// The parameters of LANES consecutive elements: one stream of memory, read once a block.
-struct alignas(64) Group {
-    uint32_t keep[LANES];  // bits of x that stay: all, or all but the sign
-    float low[LANES], high[LANES], scale[LANES], offset[LANES], fill[LANES];
-};
-
-struct alignas(64) Mask {
-    uint32_t lane[LANES];  // all bits for an element that wants its logarithm here, else none
-};
-
-// Logarithms that are collected.
-struct Apart {
-    std::vector<int32_t> at;       // element of the block
-    std::vector<uint32_t> keep;    // this and the next: LANES longer than `at`
-    std::vector<float> minus_one;  // what the logarithm of 1 + x is at -1, after the clip
-};
-
-struct OneHot {
-    std::vector<int32_t> at;  // element of the block
-    std::vector<float> value;
-};
 
 // Memory that is used soon: a cache line of it is asked for with every vector, so that it arrives while the processor computes.
 struct Ahead {
@@ -61,59 +34,6 @@ ENGINE_INLINE void fetch_line(Ahead &ahead) {
     const int64_t more = ahead.lines > 0;
     ahead.at += more * LINE;
     ahead.lines -= more;
-}
-
-}  // namespace
-
-struct EnginePlan {
-    int64_t features, width, block;  // block: objects of a block
-    bool direct;                     // column i is feature i
-    std::vector<int32_t> source;
-    std::vector<Group> groups;  // of a block, rounded up to whole vectors
-    std::vector<Mask> masks;
-    std::vector<uint8_t> many;  // 1 where the mask of a vector is not empty
-    Apart apart;
-    OneHot one_hot;
-};
-
-namespace {
-
-void add_element(EnginePlan &plan, const EngineColumns &columns, int64_t column, int32_t at) {
-    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-    const bool one_hot = columns.one_hot[column] != 0;
-    Group &group = plan.groups[static_cast<size_t>(at / LANES)];
-    const int lane = at % LANES;
-    group.keep[lane] = !one_hot && columns.absolute[column] ? 0x7fffffffu : 0xffffffffu;
-    group.low[lane] = one_hot ? -infinity : columns.low[column];
-    group.high[lane] = one_hot ? infinity : columns.high[column];
-    group.scale[lane] = one_hot ? 1.0f : columns.scale[column];
-    group.offset[lane] = one_hot ? 0.0f : columns.offset[column];
-    group.fill[lane] = one_hot ? nan : columns.fill[column];  // NaN equals nothing: a value that is not finite belongs to no class
-    if (!one_hot && columns.log1p[column]) plan.masks[static_cast<size_t>(at / LANES)].lane[lane] = 0xffffffffu;
-    if (one_hot) {
-        plan.one_hot.at.push_back(at);
-        plan.one_hot.value.push_back(columns.value[column]);
-    }
-}
-
-// The logarithms of vectors with few of them are collected instead.
-void divide_logarithms(EnginePlan &plan) {
-    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-    for (size_t vector = 0; vector < plan.masks.size(); ++vector) {
-        uint32_t *mask = plan.masks[vector].lane;
-        Group &group = plan.groups[vector];
-        const auto logarithms = std::count_if(mask, mask + LANES, [](uint32_t lane) { return lane != 0; });
-        plan.many[vector] = logarithms >= MANY;
-        for (int lane = 0; lane < LANES && logarithms < MANY; ++lane) {
-            if (mask[lane] == 0) continue;
-            plan.apart.at.push_back(static_cast<int32_t>(vector) * LANES + lane);
-            plan.apart.keep.push_back(std::exchange(group.keep[lane], 0xffffffffu));
-            plan.apart.minus_one.push_back(group.low[lane] > -infinity ? group.low[lane] : nan);
-            mask[lane] = 0;
-        }
-    }
-    plan.apart.keep.resize(plan.apart.at.size() + LANES);
-    plan.apart.minus_one.resize(plan.apart.at.size() + LANES);
 }
 
 // The loops over the elements of a vector have no branch and write to no memory but their own, so that they become vector instructions.
@@ -198,24 +118,7 @@ constexpr auto transform_strip_here = strip_baseline;
 
 }  // namespace
 
-// The clones below are outside the anonymous namespace because clones need a symbol that the dynamic loader can resolve.
-#define ENGINE_LOAD(name, type)                                                                                            \
-    ENGINE_CLONES void engine_load_##name(const void *ENGINE_RESTRICT values, int64_t count, float *ENGINE_RESTRICT out) { \
-        const type *ENGINE_RESTRICT typed = static_cast<const type *>(values);                                             \
-        for (int64_t i = 0; i < count; ++i) out[i] = engine::to_float(typed[i]);                                           \
-    }
-
-ENGINE_LOAD(float16, engine::Half)
-ENGINE_LOAD(float64, double)
-ENGINE_LOAD(int8, int8_t)
-ENGINE_LOAD(int16, int16_t)
-ENGINE_LOAD(int32, int32_t)
-ENGINE_LOAD(int64, int64_t)
-ENGINE_LOAD(uint8, uint8_t)
-ENGINE_LOAD(uint16, uint16_t)
-ENGINE_LOAD(uint32, uint32_t)
-ENGINE_LOAD(uint64, uint64_t)
-
+// Outside the anonymous namespace because clones need a symbol that the dynamic loader can resolve.
 ENGINE_CLONES void engine_pick(const float *ENGINE_RESTRICT data, const int32_t *ENGINE_RESTRICT at, int64_t count, float *ENGINE_RESTRICT strip) {
     for (int64_t i = 0; i < count; ++i) strip[i] = data[at[i]];
 }
@@ -226,68 +129,8 @@ ENGINE_CLONES void engine_put(const float *ENGINE_RESTRICT strip, const int32_t 
 
 extern "C" {
 
-EnginePlan *engine_plan_create(const EngineColumns *columns) {
-    auto plan = new EnginePlan;
-    plan->features = columns->features;
-    plan->width = columns->width;
-    plan->block = std::max<int64_t>(1, BLOCK / std::max<int64_t>(1, columns->width));
-    if (plan->block > 16) plan->block -= plan->block % 16;  // whole vectors
-    plan->source.assign(columns->source, columns->source + columns->width);
-    plan->direct = columns->width == columns->features;
-    for (int64_t column = 0; column < columns->width; ++column) plan->direct &= columns->source[column] == column;
-    const auto vectors = static_cast<size_t>((plan->block * plan->width + LANES - 1) / LANES);
-    plan->groups.resize(vectors);
-    plan->masks.resize(vectors);
-    plan->many.resize(vectors);
-    for (int64_t object = 0; object < plan->block; ++object)
-        for (int64_t column = 0; column < columns->width; ++column)
-            add_element(*plan, *columns, column, static_cast<int32_t>(object * columns->width + column));
-    divide_logarithms(*plan);
-    return plan;
-}
-
-void engine_plan_free(EnginePlan *plan) { delete plan; }
-int64_t engine_plan_width(const EnginePlan *plan) { return plan->width; }
-int64_t engine_plan_features(const EnginePlan *plan) { return plan->features; }
-int64_t engine_plan_scratch(const EnginePlan *plan) { return plan->direct ? 0 : std::max(SCRATCH, plan->features); }
-
-int64_t engine_item_size(int dtype) {
-    constexpr int64_t sizes[] = {2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
-    return dtype >= 0 && dtype <= ENGINE_UINT64 ? sizes[dtype] : 0;
-}
-
-static void load_flat(int dtype, const void *values, int64_t count, float *out) {
-    switch (dtype) {
-        case ENGINE_FLOAT16: return engine_load_float16(values, count, out);
-        case ENGINE_FLOAT32: memcpy(out, values, static_cast<size_t>(count) * sizeof(float)); return;
-        case ENGINE_FLOAT64: return engine_load_float64(values, count, out);
-        case ENGINE_INT8: return engine_load_int8(values, count, out);
-        case ENGINE_INT16: return engine_load_int16(values, count, out);
-        case ENGINE_INT32: return engine_load_int32(values, count, out);
-        case ENGINE_INT64: return engine_load_int64(values, count, out);
-        case ENGINE_UINT8: return engine_load_uint8(values, count, out);
-        case ENGINE_UINT16: return engine_load_uint16(values, count, out);
-        case ENGINE_UINT32: return engine_load_uint32(values, count, out);
-        default: return engine_load_uint64(values, count, out);
-    }
-}
-
-void engine_plan_load(const EnginePlan *plan, int dtype, const void *values, int64_t objects, float *scratch, float *out) {
-    if (objects == 0 || plan->width == 0) return;
-    if (plan->direct) return load_flat(dtype, values, objects * plan->features, out);
-    const char *bytes = static_cast<const char *>(values);
-    const int64_t size = plan->features * engine_item_size(dtype), step = std::max<int64_t>(1, SCRATCH / plan->features);
-    for (int64_t first = 0; first < objects; first += step) {
-        const int64_t count = std::min(step, objects - first);
-        load_flat(dtype, bytes + first * size, count * plan->features, scratch);
-        for (int64_t object = 0; object < count; ++object, out += plan->width)
-            for (int64_t column = 0; column < plan->width; ++column)
-                out[column] = scratch[object * plan->features + plan->source[static_cast<size_t>(column)]];
-    }
-}
-
 // The first `count` collected logarithms of a block.
-static void transform_apart(const Apart &apart, int64_t count, float *data, Ahead &ahead) {
+static void transform_apart(const engine::Apart &apart, int64_t count, float *data, Ahead &ahead) {
     alignas(64) float strip[STRIP];
     for (int64_t first = 0; first < count; first += STRIP) {
         const int64_t here = std::min(STRIP, count - first), vectors = (here + LANES - 1) / LANES;
@@ -302,7 +145,7 @@ void engine_plan_transform(const EnginePlan *plan, int64_t objects, float *out, 
     // Without anything to fetch it is the line that is in the cache already, which costs nothing.
     Ahead ahead = {static_cast<const char *>(next == nullptr ? out : next), next == nullptr ? 0 : next_bytes / LINE};
     const int64_t classes_each = static_cast<int64_t>(plan->one_hot.at.size()) / plan->block;
-    const Apart &apart = plan->apart;
+    const engine::Apart &apart = plan->apart;
     for (int64_t first = 0; first < objects; first += plan->block, out += plan->block * plan->width) {
         const int64_t count = std::min(plan->block, objects - first);
         const int64_t length = count * plan->width;

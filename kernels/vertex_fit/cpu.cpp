@@ -5,7 +5,7 @@
 
 #include "../levels.h"
 #include "../team.h"
-#include "tile.h"
+#include "kinds.h"
 
 namespace engine {
 

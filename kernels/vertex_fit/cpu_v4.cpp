@@ -2,7 +2,7 @@
 #include "../common.h"
 
 #if ENGINE_HAS_CLONES
-#include "tile.h"
+#include "kinds.h"
 
 const engine::VertexFitKind engine::vertex_fit_v4[6] = ENGINE_VERTEX_FIT_KINDS(64);
 #endif

@@ -3,7 +3,7 @@
 // calls collect where a sum over all of them is needed, agree where all must say yes. One alone begins such a sum with the prior.
 #pragma once
 
-#include "mathematics.h"
+#include "course.h"
 
 namespace engine {
 
@@ -64,56 +64,6 @@ template <class T> struct Sums {
     }
 };
 
-// A fit under way: the last good point and the step from there to v, who follows it, and who has been called back to a shorter one.
-template <class T> struct Course {
-    Vector<T> v, previous, step;
-    mask_t<T> moving, back, near;
-    int iteration = 0;
-    // The momentum of track i after the last step, where it moves.
-    template <bool Approximate, class Tracks> ENGINE_INLINE Momentum<T> follow(Tracks& tracks, int i) const {
-        Momentum<T> p = tracks.momentum(i);
-        if (!iteration) return p;
-        p = keep<T>(moving, tracks.template motion<Approximate>(i, previous, p).after(step), p);
-        tracks.set_momentum(i, p);
-        return p;
-    }
-    // Who has been called back begins with the momenta that the measured helices have at v.
-    template <class Tracks> ENGINE_INLINE void call_back(Tracks& tracks) const {
-        for (int i = tracks.mine; i < tracks.longest; i += Tracks::every) {
-            const Helix<T>& q = tracks.q(i);
-            const Momentum<T> measured{q.rho * T(v.x * q.c + v.y * q.s), T{}, T{}};
-            tracks.set_momentum(i, keep<T>(back, measured, tracks.momentum(i)));
-        }
-    }
-};
-
-// How far a step of Gauss and Newton is followed. They know nothing of the curvature of the residuals: where tracks are nearly parallel, steps
-// along the jet are up to some times too long, swing about the minimum, or leave it for good.
-template <class T> struct Reach {
-    T length = constant<T>(1);  // of the last step, in steps of Gauss and Newton
-    T objective{}, slope{};     // at the last good point: the objective, and half its fall with the step to first order
-    // Whether the objective has risen by more than rounding, or the first order in the momenta, leaves open.
-    ENGINE_INLINE mask_t<T> rose(const T& now, const T& heaviest) const {
-        return now > objective + (constant<T>(0.03) * objective + constant<T>(sizeof(scalar_t<T>) == 8 ? 1e-3 : 1e-2) * heaviest);
-    }
-    // After a good step: where the slope would vanish along the last step if it went on changing as it did, if that differs by much.
-    ENGINE_INLINE T next(const T& slope_now) const {
-        const T one = constant<T>(1), fall = slope - slope_now, most = constant<T>(2), least = constant<T>(0.01);
-        const T zero_at = length * slope / select<T>(fall > constant<T>(1e-3) * slope, fall, constant<T>(1e-3) * slope);
-        const T within = select<T>(zero_at < most, select<T>(zero_at > least, zero_at, least), most);
-        return select<T>(absolute(slope_now) > constant<T>(0.2) * slope, within, one);
-    }
-    // After a step that went up: the part of it where a parabola through what is known is least.
-    ENGINE_INLINE T part(const T& now) const {
-        const T half = constant<T>(0.5), least = constant<T>(0.1), at = slope / (now - objective + slope + slope);
-        return select<T>(at > least, select<T>(at < half, at, half), least);
-    }
-    ENGINE_INLINE void begin(mask_t<T> good, const T& from_here, const T& gain, const T& now) {
-        length = select<T>(good, from_here, length), slope = select<T>(good, from_here * gain, slope), objective = select<T>(good, now, objective);
-    }
-    ENGINE_INLINE void shorten(mask_t<T> back, const T& by) { length = select<T>(back, length * by, length), slope = select<T>(back, slope * by, slope); }
-};
-
 // One pass: the momenta after the last step, everything linearised at v and summed. (Sums that were returned would stay in memory: a tenth slower.)
 // `share`: one over the heaviest weight; `spread` is that of the squared weights times it, which neither over- nor underflows before the others.
 template <bool Approximate, class T, class Tracks> ENGINE_INLINE void pass(Tracks& tracks, const Course<T>& at, const T& share, Sums<T>& sums) {
@@ -158,21 +108,11 @@ template <class T> ENGINE_INLINE mask_t<T> determined(const Sums<T>& sums, const
     return first ? regular & ((prior.information.a11 > noise) | (sums.straight > parallel * (m.a22 + m.a33))) : regular;
 }
 
-// What ends a fit.
-template <class T> struct Limits {
-    T heaviest, limit, close;
-    ENGINE_INLINE Limits(const T& w, const T& weight, double tolerance) : heaviest(w), limit(constant<T>(tolerance) * weight), close(constant<T>(1e4) * w) {}
-    // gain: what the step to come is to lower the objective by; ratio: to the step before, where both are whole. The step just taken is still
-    // applied, so what remains is smaller by that, of which no better value than `least` is trusted; but chi2 and covariance are those of the
-    // point before. Or the steps no longer shrink, and are rounding.
-    ENGINE_INLINE mask_t<T> arrived(const T& gain, const T& ratio, const T& last) const {
-        const T one = constant<T>(1), least = constant<T>(1e-6), near = constant<T>(5e2), rest = constant<T>(sizeof(scalar_t<T>) == 8 ? 1e-18 : 1e-5);
-        const T remaining = gain * select<T>(ratio < one, select<T>(ratio > least, ratio, least), one);
-        return ((remaining < limit) & (gain < near * limit)) | ((gain < rest * heaviest) & (gain > constant<T>(0.25) * last));
-    }
-    // A step of less than a hundred standard deviations.
-    ENGINE_INLINE mask_t<T> near(const T& last) const { return last < close; }
-};
+// `weight`: what `spread` has been divided by.
+template <class T> ENGINE_INLINE Symmetric<T> covariance_of(const Factors<T>& factors, const Symmetric<T>& spread, const T& weight, bool robust) {
+    const Symmetric<T> inverse = factors.inverse();
+    return robust ? scaled(sandwich(inverse, spread), weight) : inverse;
+}
 
 // From the point `start` of the frame.
 template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Tracks& tracks, const Vector<T>& start, const Settings& settings) {
@@ -187,16 +127,14 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
     T last = zero;
     for (; at.iteration < settings.max_iterations && any(active); ++at.iteration) {
         const bool first = at.iteration == 0;
-        bool any_back = false;
         Sums<T> sums(tracks.begins ? tracks.prior : Prior<T>{}, at.v, tracks.frame.t, share);
         pass<Approximate, T>(tracks, at, share, sums);
         const Factors<T> factors(sums.m);
-        const mask_t<T> regular = determined(sums, factors, tracks.prior, first);
         const Vector<T> d = factors.solve(sums.b);
         const T gain = dot(sums.b, d);
-        Symmetric<T> covariance = factors.inverse();
-        if (settings.sandwich) covariance = scaled(sandwich(covariance, sums.spread), weight);
-        const mask_t<T> sound = active & regular & finite(gain + d.x + d.y + d.z + sums.chi2) & finite(covariance.a11 + covariance.a22 + covariance.a33);
+        const Symmetric<T> covariance = covariance_of(factors, sums.spread, weight, settings.sandwich);
+        const T trace = covariance.a11 + covariance.a22 + covariance.a33;
+        const mask_t<T> sound = active & determined(sums, factors, tracks.prior, first) & finite(gain + d.x + d.y + d.z + sums.chi2) & finite(trace);
         const mask_t<T> good = Approximate || first ? sound : sound & (reach.rose(sums.chi2, heaviest) == none);
         out.status = select<T>(Approximate || first ? active & (good == none) : none, constant<T>(singular), out.status);
         out.covariance = keep<T>(good, covariance, out.covariance);
@@ -209,26 +147,16 @@ template <bool Approximate, class T, class Tracks> ENGINE_INLINE Fit<T> fit(Trac
         } else {
             const T length = first ? one : select<T>(arrived, one, reach.next(dot(sums.b, at.step)));
             whole = good & (length == one);
-            at.back = first ? none : active & (good == none), any_back = any(at.back);
-            Vector<T> shorter;
-            if (any_back) {
-                const T part = select<T>(sound, reach.part(sums.chi2), constant<T>(0.1));
-                shorter = at.step * part, reach.shorten(at.back, part);
-            }
-            at.step = keep<T>(good, Vector<T>(d * length), shorter), reach.begin(good, length, gain, sums.chi2);
+            at.back = first ? none : active & (good == none);
+            next_step(at, reach, good, sound, d, length, gain, sums.chi2);
             active = first ? good & (arrived == none) : active & (arrived == none);
         }
-        const Vector<T> there{at.previous.x + at.step.x, at.previous.y + at.step.y, at.previous.z + (at.step.z + tracks.frame.t * at.step.x)};
-        at.v = keep<T>(at.moving | at.back, there, at.v);
-        if (any_back) at.call_back(tracks);
+        at.go(tracks.frame.t);
+        if (!Approximate && any(at.back)) at.call_back(tracks);
         last = select<T>(good, gain, last);
         at.near = limits.near(last);
     }
-    if constexpr (!Approximate) {  // who has not arrived stays at the best point that he has seen
-        at.v = keep<T>(active, at.previous, at.v), at.moving = at.moving & (active == none), at.back = at.back & active;
-        if (any(at.back)) at.call_back(tracks);
-        out.chi2 = select<T>(active, reach.objective, out.chi2);
-    }
+    if constexpr (!Approximate) settle(tracks, at, active, reach.objective, out.chi2);
     for (int i = tracks.mine; i < tracks.longest; i += Tracks::every) at.template follow<Approximate>(tracks, i);
     out.vertex = at.v;
     if constexpr (Approximate) out.chi2 = plain_chi2(tracks, at.v);

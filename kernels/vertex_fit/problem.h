@@ -1,4 +1,4 @@
-// A problem's fit and gradients, whoever works on it: a lane of a tile on the processor (tile.h), a group of threads of a CUDA device (cuda.cu).
+// A problem's fit and gradients, whoever works on it: a lane of a tile on the processor (tile.h), a group of threads of a CUDA device (thread.h).
 // Beyond what fit.h asks of `Tracks` it has: valid(i) and measured(i) of the tracks; stored_point, stored_matrix and stored_number read what a list
 // holds for this problem (of none: zero), store writes there; write and add take rows of numbers of every track; pulls, responses and gradients
 // wait there between two passes, or are made again.

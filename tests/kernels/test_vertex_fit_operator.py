@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from engine_kernels.dispatch import plain
-from engine_kernels.vertex_fit import ops, reference
+from engine_kernels.vertex_fit import calls, ops, reference
 from engine_kernels.vertex_fit.api import Prior, vertex_fit
 from engine_kernels.vertex_fit.toys import make_toys
 from torch import Tensor, nn
@@ -228,13 +228,13 @@ def test_a_shared_prior_collects_the_gradients_of_all_jets(implementation: str) 
 def test_the_environment_chooses_the_implementation(name: str) -> None:
     program = (
         "import torch\n"
-        "from engine_kernels.vertex_fit import ops\n"
+        "from engine_kernels.vertex_fit import calls\n"
         "from engine_kernels.vertex_fit.api import vertex_fit\n"
         "from engine_kernels.vertex_fit.toys import make_toys\n"
         "toys = make_toys(2, 3)\n"
         "tracks, variances = torch.tensor(toys.tracks), torch.tensor(toys.variances)\n"
         "fit = vertex_fit(tracks, variances, torch.ones(2, 3, dtype=torch.float64))\n"
-        "print(ops.choice().implementation, fit.status.tolist())\n"
+        "print(calls.choice().implementation, fit.status.tolist())\n"
     )
     environment = {**os.environ, "ENGINE_KERNELS": name}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
@@ -242,4 +242,4 @@ def test_the_environment_chooses_the_implementation(name: str) -> None:
 
 
 def test_the_module_in_use_has_a_reason() -> None:
-    assert ops.choice().reason
+    assert calls.choice().reason
