@@ -110,7 +110,7 @@ def metrics_document(
     rows: Predictions, results: Sequence[MetricResult], headlines: Mapping[str, Headline]
 ) -> dict[str, object]:
     """The content of `metrics.json`: plain values, null with a reason where there is no number."""
-    lines = {name: {"label": h.label, "value": h.value, "error": h.error} for name, h in headlines.items()}
+    lines = {name: headline.to_json() for name, headline in headlines.items()}
     return {
         "split": rows.which,
         "rows": len(rows),

@@ -67,7 +67,7 @@ def _lost_note(facts: ReportFacts) -> str:
 
 
 def _headlines(results: Sequence[MetricResult]) -> str:
-    rows = [(line.label, with_error(line.value, line.error), METRICS[result.kind].title, result.name)
+    rows = [(line.label, line.text, METRICS[result.kind].title, result.name)
             for result in results for line in result.headlines]  # fmt: skip
     missing = [
         paragraph(f"{result.name} has no value: {result.reason}.", "note") for result in results if result.reason
@@ -176,7 +176,7 @@ def _flat(part: Part) -> dict[str, object]:
         if key == "working_points":
             for point in value:
                 name = f"rejection at {100 * point['signal_efficiency']:g} %"
-                row[name] = with_error(point["rejection"], point["rejection_error"])
+                row[name] = with_error(point["rejection"], point["rejection_error"], point.get("rejection_limit"))
         elif isinstance(value, Mapping):
             row |= {f"{key} {name}": member for name, member in value.items()}
         elif f"{key}_error" in part.values:

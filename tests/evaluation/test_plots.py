@@ -128,6 +128,21 @@ def test_the_control_region_has_a_ratio_panel_and_the_trained_target_has_not(ful
     assert control[0].figure.axes[1].get_ylabel() == "data /\nsimulation"
 
 
+@pytest.mark.parametrize("kind", ["roc", "discriminant"])
+def test_where_no_background_passes_an_arrow_stands_at_the_limit(kind, make_rows):
+    rows = make_rows(400)
+    truth = rows.targets["label"]
+    sure = np.where((truth == 1) & (np.arange(400) % 4 > 0), 0.999, 0.2)  # three of four
+    scores = np.stack([(1 - sure) / 2, sure, (1 - sure) / 2], axis=1).astype(np.float32)
+    clear = context(replace(rows, outputs={**rows.outputs, "jet_class": scores}))
+    drawing = next(d for d in draw(kind, kind, {}, clear) if d.name in ("roc_signal", "discriminant"))
+    part = next(p for r in clear.results if r.name == kind for p in r.parts if p.labels["group"] == "all")
+    arrows = [s.get_segments() for s in drawing.figure.axes[0].collections if hasattr(s, "get_segments")]
+    heights = {float(segment[0, 1]) for found in arrows for segment in found}
+    assert part.values["rejection_limit"] in heights
+    assert drawing.caption.endswith("Arrows: lower limits (95 % CL) where no background row passes.")
+
+
 def test_axes_carry_units_and_row_counts(full):
     drawing = next(d for d in draw("efficiency", "efficiency", {}, full) if d.name == "efficiency_pt")
     assert drawing.figure.axes[0].get_xlabel() == r"$p_\mathrm{T}$ [GeV]"

@@ -11,7 +11,7 @@ from engine.evaluation.metrics.discriminant import discriminant_scores
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.histograms import draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.roc import MOST_CURVES, draw_curve
+from engine.evaluation.plots.roc import MOST_CURVES, draw_curve, draw_limits, limit_sentence
 from engine.evaluation.plots.style import GREY, colour, legend_above, line, make_room, new_figure, stamp
 from engine.evaluation.rows import labelled
 
@@ -88,6 +88,9 @@ def _rejections(context: PlotContext, name: str, result: MetricResult, parts: Se
         draw_curve(axes, part, label if part.labels["group"] == "all" else f"{label}, {part.labels['group']}", index)
         found = [point for point in part.values["working_points"] if point["rejection"] is not None]
         marks = np.asarray([[p["signal_efficiency"], p["rejection"], p["rejection_error"]] for p in found])
+        limited = [p["signal_efficiency"] for p in part.values["working_points"] if "rejection_limit" in p]
+        if limited:
+            draw_limits(axes, limited, part, index)
         if len(marks):
             axes.errorbar(marks[:, 0], marks[:, 1], yerr=marks[:, 2], fmt="o", color=colour(index), markersize=4)
     points = [point["signal_efficiency"] for point in drawn[0].values["working_points"]]
@@ -104,6 +107,7 @@ def _rejections(context: PlotContext, name: str, result: MetricResult, parts: Se
     caption = (
         f"Rejection of each background (1 / efficiency) by {formula(result)} of {result.facts['of']} against the "
         f"{result.facts['signal']} efficiency; bands and bars at the working points are binomial errors."
+        f"{limit_sentence(drawn, start)}"
     )
     return Drawing(name, figure, caption)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,6 +66,7 @@ def _draw(
     missing = [label for part, label in zip(parts, labels, strict=True) if part.reason is not None]
     caption = (
         f"Background rejection (1 / background efficiency) against {signal} efficiency; bands are statistical errors."
+        f"{limit_sentence(part for part, _ in drawable[:MOST_CURVES])}"
     )
     if missing:
         caption += f" Not drawn, for want of rows: {', '.join(missing)}."
@@ -84,3 +85,25 @@ def draw_curve(axes: Axes, part: Part, label: str, index: int) -> None:
     low = 1 / (background + error)
     high = 1 / np.maximum(background - error, background / 3)
     axes.fill_between(efficiency, low, high, color=colour(index), alpha=0.2, linewidth=0)
+    reach = none_passes_up_to(part)
+    if reach > 0:
+        draw_limits(axes, [reach], part, index, xerr=[[reach], [0.0]])
+
+
+def none_passes_up_to(part: Part) -> float:
+    """The largest signal efficiency at which no background row passes."""
+    none = (part.curves["background_efficiency"] <= 0) & (part.curves["background_error"] <= 0)
+    return float(part.curves["signal_efficiency"][none].max(initial=0.0))
+
+
+def draw_limits(axes: Axes, efficiencies: Sequence[float], part: Part, index: int, **look: Any) -> None:
+    """Arrows upwards from the lower limit of the rejection, at signal efficiencies where no background row passes."""
+    limit = part.values["rejection_limit"]
+    arrows = {"yerr": 0.4 * limit, "lolims": True, "fmt": "none", "elinewidth": 1.2}
+    axes.errorbar(efficiencies, [limit] * len(efficiencies), ecolor=colour(index), **arrows, **look)
+
+
+def limit_sentence(parts: Iterable[Part], start: float = 0.0) -> str:
+    """What the arrows mean, where there are any at signal efficiencies above `start`."""
+    shown = any(none_passes_up_to(part) > start for part in parts)
+    return " Arrows: lower limits (95 % CL) where no background row passes." if shown else ""
