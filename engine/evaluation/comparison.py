@@ -117,7 +117,7 @@ def _table(found: Sequence[Contender], names: Mapping[str, str]) -> str:
         line: list[object] = [label]
         for index, each in enumerate(found):
             average = each.average(key)
-            line.append(with_error(average.mean, average.error) if average else None)
+            line.append(_value(each, key))
             if repeated:
                 line.append(average.spread if average else None)
             if index:
@@ -127,8 +127,20 @@ def _table(found: Sequence[Contender], names: Mapping[str, str]) -> str:
     return table(head, lines)
 
 
+def _value(each: Contender, key: str) -> str:
+    """Mean and error of a contender, with the number of runs where not all have a value; or the lower limit."""
+    average = each.average(key)
+    if average is None:
+        return with_error(None, None, each.limit(key))
+    known = len(average.values)
+    of_runs = f" ({known} of {each.count} runs)" if known < each.count else ""
+    return with_error(average.mean, average.error) + of_runs
+
+
 def _explanation(found: Sequence[Contender]) -> str:
     text = "Errors of single runs are statistical, of the evaluated rows."
+    if any(each.limit(key) is not None for each in found for key in headline_names([each])):
+        text += " Where no background row passes, the rejection has a lower limit (95 % CL) alone."
     if any(each.count > 1 for each in found):
         text += " Those of repeated runs are of the mean over the runs; the spread is from run to run."
     if len(found) > 1:
