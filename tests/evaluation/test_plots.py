@@ -12,7 +12,7 @@ from engine.evaluation.history import History, best_epoch, read_history
 from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.plots.catalogue import PLOTS, PlotContext, draw
 from engine.evaluation.plots.histograms import fill
-from engine.evaluation.plots.style import COLOURS
+from engine.evaluation.plots.style import COLOURS, log_scale, new_figure
 from engine.evaluation.predictions import Predictions
 
 CUT = "jet_class.signal > 0.4"
@@ -119,6 +119,34 @@ def test_legends_do_not_cover_the_data(full):
         axes = drawing.figure.axes[0]
         lowest = axes.get_legend().get_window_extent().transformed(axes.transData.inverted()).y0
         assert lowest > max(patch.get_data().values.max() for patch in axes.patches)
+
+
+def test_a_logarithmic_axis_holds_the_errors_and_gives_the_legend_one_line(full):
+    drawings = draw("scores", "scores", {"scale": "log", "of": "jet_class"}, full)
+    for drawing in [*drawings, draw("object_selection", "object_selection", {}, full)[0]]:
+        drawing.figure.canvas.draw()
+        axes = drawing.figure.axes[0]
+        low, high = axes.get_ylim()
+        tops = [patch.get_data().values.max() for patch in axes.patches]
+        assert high > max(tops)
+        assert np.log(max(tops) / low) > 0.75 * np.log(high / low), "no more room than a line of text needs"
+        box = axes.get_legend().get_window_extent()
+        assert box.height < 0.1 * axes.get_window_extent().height
+        assert box.x0 > axes.get_window_extent().x0
+
+
+@pytest.mark.parametrize(
+    ("limits", "titles"), [((0.5, 3.0), ["0.5", "1", "2"]), ((0.05, 300.0), ["10^{-1}", "10^{2}"])]
+)
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers_where_it_is_narrow(limits, titles):
+    axes = new_figure().subplots()
+    axes.set_ylim(*limits)
+    log_scale(axes)
+    axes.figure.canvas.draw()
+    ticks = [*axes.yaxis.get_ticklabels(), *axes.yaxis.get_ticklabels(minor=True)]
+    shown = " ".join(sorted(tick.get_text() for tick in ticks if limits[0] <= tick.get_position()[1] <= limits[1]))
+    assert all(title in shown for title in titles)
+    assert "times" not in shown
 
 
 def test_the_control_region_has_a_ratio_panel_and_the_trained_target_has_not(full):

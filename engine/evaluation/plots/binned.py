@@ -10,7 +10,7 @@ import numpy as np
 from engine.data.columns import Array
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.registry import PlotContext
-from engine.evaluation.plots.style import SYMBOLS
+from engine.evaluation.plots.style import SYMBOLS, log_height
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,8 +62,7 @@ def set_height(axes: Axes, values: Sequence[Array], errors: Sequence[Array]) -> 
     positive = np.concatenate([each[each > 0] for each in values])
     lowest = float(positive.min()) if len(positive) else top
     if top > STEEP * lowest:
-        axes.set_ylim(lowest / 3, 1.5 * top)
-        axes.set_yscale("log")
+        log_height(axes, lowest, top)
     else:
         axes.set_ylim(0, 1.05 * top)
 

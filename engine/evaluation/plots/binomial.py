@@ -12,7 +12,7 @@ from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis, set_height
 from engine.evaluation.plots.histograms import draw_band
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp, with_ratio
+from engine.evaluation.plots.style import GREY, colour, legend_above, log_scale, new_figure, stamp, with_ratio
 
 LOWEST = 1e-12  # p-values below are drawn here
 
@@ -49,7 +49,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     points(lower, edges, chance, None, log=log, color="black", markersize=3.5)
     lowest = float(np.nanmin(chance)) if np.isfinite(chance).any() else 1.0
     lower.set_ylim(min(lowest / 3, 5e-3), 3.0)
-    lower.set_yscale("log")
+    log_scale(lower)
     lower.axhline(SIGNIFICANT, color=colour(2), linestyle="--", linewidth=1.2)
     lower.axhline(1, color=GREY, linewidth=0.8)
     lower.set_ylabel("p-value", loc="center", fontsize=12)

@@ -13,7 +13,7 @@ from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis
 from engine.evaluation.plots.histograms import draw_band, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp
+from engine.evaluation.plots.style import colour, legend_above, line, log_height, new_figure, stamp
 
 BINS = 60
 MARKERS = ("o", "s", "^", "v", "D", "P")
@@ -60,10 +60,9 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
         text = f"{label} ({int(own.sum()):,}), mean {mean:.3g}{_unit(result).replace('[', '').replace(']', '')}"
         axes.stairs(histogram.sums, edges, color=colour(index), linestyle=line(index), linewidth=1.8, label=text)
         draw_band(axes, edges, histogram.sums, histogram.errors, colour(index))
-        highest = max(highest, float(histogram.sums.max()))
+        highest = max(highest, float((histogram.sums + histogram.errors).max()))
         lowest = min(lowest, float(histogram.sums[histogram.sums > 0].min()))
-    axes.set_ylim(lowest / 2, 1.5 * max(highest, lowest))
-    axes.set_yscale("log")
+    log_height(axes, lowest, max(highest, lowest))
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(f"Distance of {found.output} from {found.target}{_unit(result)}")

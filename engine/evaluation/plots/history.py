@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.plots.registry import Drawing, PlotContext, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp
+from engine.evaluation.plots.style import GREY, colour, legend_above, log_scale, new_figure, stamp
 from engine.evaluation.rows import UnavailableError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> N
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.minorticks_off()
     if quantity == "learning rate" and all(value > 0 for curve in curves.values() for value in curve.values()):
-        axes.set_yscale("log")
+        log_scale(axes)
         low, high = axes.get_ylim()
         axes.set_ylim(low / 1.5, high * 1.5)
     else:

@@ -13,7 +13,7 @@ from engine.evaluation.plots.binned import by_variable, edges_of, points, set_ax
 from engine.evaluation.plots.distance import MARKERS
 from engine.evaluation.plots.histograms import draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, line, new_figure, stamp
+from engine.evaluation.plots.style import GREY, colour, legend_above, line, log_height, new_figure, stamp
 from engine.evaluation.rows import row_weights, spread
 
 BINS = 50
@@ -60,8 +60,7 @@ def _scores(context: PlotContext, name: str, result: MetricResult) -> Drawing:
         draw_steps(axes, histogram, f"{label} ({histogram.rows:,})", color=colour(index), linestyle=line(index))
         histograms.append(histogram)
     positive = np.concatenate([each.sums[each.sums > 0] for each in histograms])
-    axes.set_ylim(float(positive.min()) / 2, 1.5 * float(positive.max()))
-    axes.set_yscale("log")
+    log_height(axes, float(positive.min()), max(float((each.sums + each.errors).max()) for each in histograms))
     axes.axvline(options["threshold"], color=GREY, linestyle=":", linewidth=1.2)
     axes.set_xlim(low, high)
     of = f"{result.facts['of']} {options['value'] or ''}".strip()

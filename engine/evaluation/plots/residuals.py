@@ -15,7 +15,7 @@ from engine.evaluation.metrics.result import MetricResult
 from engine.evaluation.numbers import with_error
 from engine.evaluation.plots.histograms import Histogram, draw_band, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import colour, legend_above, new_figure, stamp
+from engine.evaluation.plots.style import colour, legend_above, log_height, new_figure, stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,8 +110,7 @@ def _tails(axes: Axes, values: Array, weights: Array, centre: float, half: float
     positive = histogram.sums[histogram.sums > 0]
     lowest, highest = (float(positive.min()), float(positive.max())) if len(positive) else (0.5, 1.0)
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-    axes.set_ylim(lowest / 2, 2 * highest)
-    axes.set_yscale("log")
+    log_height(axes, lowest, highest)
 
 
 def _pulls(context: PlotContext, name: str, result: MetricResult, found: Differences, chosen: Sequence[int]) -> Drawing:

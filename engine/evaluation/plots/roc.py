@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.evaluation.metrics.result import MetricResult, Part, thin
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, line, make_room, new_figure, stamp
+from engine.evaluation.plots.style import GREY, colour, line, log_scale, make_room, new_figure, stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def _draw(
         return empty_drawing(name, f"{parts[0].reason}")
     figure = new_figure()
     axes = figure.subplots()
-    axes.set_yscale("log")
+    log_scale(axes)
     for index, (part, label) in enumerate(drawable[:MOST_CURVES]):
         draw_curve(axes, part, f"{label}: AUC {part.values['auc']:.4f} ± {part.values['auc_error']:.4f}", index)
     grid = np.linspace(0.01, 1, 200)

@@ -11,7 +11,7 @@ from engine.evaluation.metrics.classweights import members
 from engine.evaluation.metrics.registry import selection_of
 from engine.evaluation.plots.histograms import Histogram, draw_points, draw_ratio, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, plot
-from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp, with_ratio
+from engine.evaluation.plots.style import colour, legend_above, line, log_height, new_figure, stamp, with_ratio
 from engine.evaluation.rows import Labelled, UnavailableError, choose_target, labelled
 
 if TYPE_CHECKING:
@@ -126,12 +126,11 @@ def finish_panel(axes: Axes, histograms: list[Histogram], log: bool, normalise: 
     """Scale, limits, title and legend of a panel with distributions."""
     positive = np.concatenate([histogram.sums[histogram.sums > 0] for histogram in histograms])
     highest = max([float((histogram.sums + histogram.errors).max()) for histogram in histograms] + [0.0]) or 1.0
-    lowest = float(positive.min()) / 2 if len(positive) else highest / 10
+    lowest = float(positive.min()) if len(positive) else highest / 10
     axes.set_xlim(0, 1)
     axes.set_ylabel("Fraction per bin" if normalise else "Sum of weights per bin")
     if log:
-        axes.set_ylim(lowest, 1.5 * highest)  # first: a logarithmic axis over nothing positive warns
-        axes.set_yscale("log")
+        log_height(axes, lowest, highest)
     else:
         axes.set_ylim(0, 1.05 * highest)
     legend_above(axes)

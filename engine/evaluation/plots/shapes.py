@@ -12,7 +12,7 @@ from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis, set_height
 from engine.evaluation.plots.histograms import draw_band, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp, with_ratio
+from engine.evaluation.plots.style import GREY, colour, legend_above, log_height, new_figure, stamp, with_ratio
 from engine.evaluation.quantities import quantity
 
 if TYPE_CHECKING:
@@ -143,11 +143,10 @@ def _probabilities(context: PlotContext, name: str, result: MetricResult) -> Dra
     highest = 1.0
     for index, (label, mask) in enumerate(sets):
         histogram = fill(chance[mask], np.ones(int(mask.sum())), edges)
-        highest = max(highest, float(histogram.sums.max(initial=0.0)))
+        highest = max(highest, float((histogram.sums + histogram.errors).max(initial=0.0)))
         axes.stairs(histogram.sums, edges, color=colour(index), linewidth=1.8, label=f"{label} ({int(mask.sum()):,})")
         draw_band(axes, edges, histogram.sums, histogram.errors, colour(index))
-    axes.set_ylim(0.5, 2 * highest)
-    axes.set_yscale("log")
+    log_height(axes, 1.0, highest)
     axes.set_xlim(0, 1)
     axes.set_xlabel(f"Probability to be accepted: {result.options['probability']}")
     axes.set_ylabel("Rows per bin")
