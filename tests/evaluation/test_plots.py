@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -184,6 +185,36 @@ def test_a_histogram_loses_no_row_and_no_weight():
     histogram = fill(np.array([-1.0, 0.0, 0.5, 1.0, 7.0]), np.array([1.0, 2, 3, 4, 5]), np.linspace(0, 1, 3))
     assert histogram.sums.tolist() == [3.0, 12.0]
     assert histogram.errors.tolist() == pytest.approx([5**0.5, 50**0.5])
+
+
+def test_a_histogram_counts_what_is_outside_and_leaves_it_out_where_that_is_asked_for():
+    values, edges = np.array([-1.0, 0.0, 0.5, 1.0, 7.0, 8.0]), np.linspace(0, 1, 3)
+    histogram = fill(values, np.ones(6), edges, keep=False)
+    assert (histogram.below, histogram.above, histogram.sums.tolist()) == (1, 2, [1.0, 2.0])
+    assert histogram.outside == "outside: 1 below, 2 above"
+    assert fill(values[1:4], np.ones(3), edges).outside == ""
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_rows_outside_of_the_axes_of_residuals_and_pulls_are_counted_and_not_piled_up(row, full):
+    drawing = next(
+        d for d in draw("residuals", "residuals", {}, far_vertices(full)) if d.name == ("vertex", "vertex_pulls")[row]
+    )
+    axes = drawing.figure.axes[0]
+    (text,) = [t.get_text() for t in axes.get_legend().get_texts() if "outside: " in t.get_text()]
+    below, above = (int(number.replace(",", "")) for number in re.findall(r"([\d,]+) below, ([\d,]+) above", text)[0])
+    assert above >= 100 > below
+    contents = axes.patches[0].get_data().values
+    assert contents[-1] < 0.2 * contents.max()
+
+
+def far_vertices(full: PlotContext) -> PlotContext:
+    """The same, with a hundred vertices far off in x."""
+    rows = full.predictions
+    place = rows.outputs["vertex.position"].copy()
+    place[np.flatnonzero(np.isfinite(rows.targets["vertex"][:, 0]))[:100], 0] += 500
+    moved = replace(rows, outputs={**rows.outputs, "vertex.position": place})
+    return PlotContext("x", moved, [compute("residuals", "vertex", METRICS["vertex"][1], moved)])
 
 
 def test_the_first_colours_differ_in_brightness_for_readers_who_see_none():

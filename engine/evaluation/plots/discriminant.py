@@ -70,12 +70,13 @@ def _distributions(context: PlotContext, name: str, result: MetricResult) -> Dra
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     figure = new_figure()
     axes = figure.subplots()
-    tops, bottoms = [1e-3], []
+    tops, bottoms, outside = [1e-3], [], 0
     for index, label in enumerate(rows.classes):
         own = members(rows, [label])
         histogram = fill(scores[own], rows.weights[own], edges).scaled_to_one()
         if not (histogram.sums > 0).any():
             continue
+        outside += histogram.below + histogram.above
         draw_steps(axes, histogram, f"{label} ({histogram.rows:,})", color=colour(index), linestyle=line(index))
         tops.append(float((histogram.sums + histogram.errors).max()))
         bottoms.append(float(histogram.sums[histogram.sums > 0].min()))
@@ -86,6 +87,7 @@ def _distributions(context: PlotContext, name: str, result: MetricResult) -> Dra
     legend_above(axes)
     stamp(axes, context.title, f"{context.predictions.which} split")
     caption = f"Distribution of {formula(result)} of {result.facts['of']} for each class, of unit area."
+    caption += f" {outside:,} rows outside of the axis are in its first and last bin." if outside else ""
     return Drawing(name, figure, caption)
 
 

@@ -50,13 +50,14 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
     edges = np.geomspace(max(low, high * 1e-6), high * 1.001, BINS + 1)
     figure = new_figure()
     axes = figure.subplots()
-    highest, lowest = 0.0, 1.0
+    highest, lowest, below = 0.0, 1.0, 0
     for index, (label, mask) in enumerate(classes_by(rows, options["by"])):
         own = mask[found.rows]
         histogram = fill(far[own], found.weights[own], edges).scaled_to_one()
         mean = next(part.values["mean"] for part in result.parts if part.labels == {"class": label})
         if mean is None or not (histogram.sums > 0).any():
             continue
+        below += histogram.below
         text = f"{label} ({int(own.sum()):,}), mean {mean:.3g}{_unit(result).replace('[', '').replace(']', '')}"
         axes.stairs(histogram.sums, edges, color=colour(index), linestyle=line(index), linewidth=1.8, label=text)
         draw_band(axes, edges, histogram.sums, histogram.errors, colour(index))
@@ -69,7 +70,8 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
     axes.set_ylabel("Fraction per bin")
     legend_above(axes, columns=1)
     stamp(axes, context.title, f"{context.predictions.which} split")
-    return Drawing(name, figure, "Distance between output and target; the first and last bin hold what lies outside.")
+    closer = f" The first bin holds {below:,} rows that are closer than the axis begins." if below else ""
+    return Drawing(name, figure, f"Distance between output and target, of unit area.{closer}")
 
 
 def _profile(

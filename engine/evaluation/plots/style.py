@@ -153,7 +153,8 @@ def legend_above(axes: Axes, columns: int | None = None, title: str | None = Non
     if not handles:
         return
     columns = columns or _columns(axes, labels)
-    lines = -(-len(labels) // columns) + (title is not None)
+    rows = [labels[start : start + columns] for start in range(0, len(labels), columns)]
+    lines = sum(1 + max(label.count("\n") for label in row) for row in rows) + (title is not None)
     make_room(axes, min(0.55, 0.06 + 0.055 * lines), floor)
     axes.legend(loc="upper right", ncols=columns, title=title, columnspacing=1.2, handlelength=1.8)
 
@@ -161,7 +162,8 @@ def legend_above(axes: Axes, columns: int | None = None, title: str | None = Non
 def _columns(axes: Axes, labels: Sequence[str]) -> int:
     """As many entries of a legend side by side as the panel is wide enough for."""
     width = 72 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
-    return max(1, min(len(labels), int(width / (LETTER * max(map(len, labels)) + HANDLE))))
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return max(1, min(len(labels), int(width / (LETTER * longest + HANDLE))))
 
 
 def sentence_instead(figure: Figure, reason: str) -> None:
