@@ -122,6 +122,28 @@ def test_legends_do_not_cover_the_data(full):
         assert lowest > max(patch.get_data().values.max() for patch in axes.patches)
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.001])
+def test_the_axis_of_logits_is_that_of_their_values(factor, tagger):
+    logits = factor * np.log(tagger.outputs["jet_class"])
+    rows = replace(tagger, outputs={"jet_class.logits": logits + (1 if factor < 1 else 0)})
+    options = {"of": "jet_class.logits", "scale": "linear"}
+    for value, drawing in enumerate(draw("scores", "scores", options, PlotContext("x", rows))):
+        shown, axes = rows.outputs["jet_class.logits"][rows.targets["label"] >= 0, value], drawing.figure.axes[0]
+        assert axes.get_xlim() == pytest.approx((shown.min(), shown.max()))
+        assert axes.get_xlabel() == f"jet_class.logits: {('qcd', 'signal', 'bib')[value]}"
+    (axes, *_) = draw("scores", "scores", {"of": "jet_class"}, PlotContext("x", tagger))[0].figure.axes
+    assert axes.get_xlim() == (0, 1)
+
+
+def test_a_panel_without_rows_is_left_out_and_told(make_rows):
+    options = {"of": "jet_class", "target": "is_data", "bins": {"pt": [0, 125, 1e6, "inf"]}}
+    rows = make_rows(400)
+    short = PlotContext("x", rows, [compute("weighted_ks", "weighted_ks", options, rows)], units={"pt": "GeV"})
+    drawing = draw("weighted_ks", "weighted_ks", {}, short)[0]
+    assert len(drawing.figure.axes) == 2 * 3
+    assert "Not drawn: pt ≥ 1e+06 (there is no simulation row)." in drawing.caption
+
+
 def test_a_logarithmic_axis_holds_the_errors_and_gives_the_legend_one_line(full):
     drawings = draw("scores", "scores", {"scale": "log", "of": "jet_class"}, full)
     for drawing in [*drawings, draw("object_selection", "object_selection", {}, full)[0]]:
