@@ -37,9 +37,8 @@ def write_comparison(found: Sequence[Contender], output: Path, title: str) -> Pa
     """Write table, figures and report of contenders; returns the report."""
     make_folder(output / "plots")
     names = headline_names(found)
-    pictures = [
-        (drawing.name, drawing.caption, drawing.save(output / "plots")) for drawing in comparison_drawings(found, title)
-    ]
+    saved = [(each.name, each.caption, each.save(output / "plots")) for each in comparison_drawings(found, title)]
+    pictures = [(name, caption, png) for name, caption, png in saved if png is not None]
     write_json(output / "comparison.json", _document(found, names))
     body = [
         f"<h1>{escape(title)}</h1>",

@@ -22,7 +22,7 @@ SECTIONS = {
     "metrics": "All numbers",
     "run": "How it was made",
 }
-Picture = tuple[str, str, Path]  # name, caption, PNG
+Picture = tuple[str, str, Path | None]  # name, caption, PNG; without one the caption says why there is none
 LONG_LEDGER = 12
 
 
@@ -77,9 +77,17 @@ def _headlines(results: Sequence[MetricResult]) -> str:
 
 
 def _figures(pictures: Sequence[Picture]) -> str:
-    if not pictures:
-        return ""
-    return f'<div class="figures">{"".join(figure(*picture) for picture in pictures)}</div>'
+    drawn = "".join(figure(name, caption, png) for name, caption, png in pictures if png is not None)
+    return (f'<div class="figures">{drawn}</div>' if drawn else "") + _not_drawn(pictures)
+
+
+def _not_drawn(pictures: Sequence[Picture]) -> str:
+    """A sentence for each reason why figures are missing."""
+    reasons: dict[str, list[str]] = {}
+    for name, caption, png in pictures:
+        if png is None:
+            reasons.setdefault(caption, []).append(name)
+    return "".join(paragraph(f"Not drawn: {', '.join(names)}. {why}", "note") for why, names in reasons.items())
 
 
 def _last_values(history: History) -> str:

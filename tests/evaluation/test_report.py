@@ -115,6 +115,22 @@ def test_an_evaluation_without_rows_says_so_everywhere(experiment, facts, make_r
     assert "roc has no value: no row of the test split" in run.report.read_text()
 
 
+def test_a_cut_that_no_row_passes_gives_a_sentence_and_no_table_of_zeros(repository, facts, make_rows, tmp_path):
+    options = "{cut: jet_class.signal > 2, variables: [pt, mH]}"
+    metrics = ", ".join(f"{kind}: {options}" for kind in ("asymmetry", "pull", "binomial"))
+    chosen = [f"evaluation.metrics=[{metrics}]", "evaluation.plots=[asymmetry, pull, binomial]"]
+    experiment, run = load_experiment(repository / "specs/calratio.yaml", chosen), RunDirectory(tmp_path)
+    result = evaluate(experiment, {"test": make_rows(200)}, run, facts)
+    page = run.report.read_text(encoding="utf-8")
+    assert result.figures == {}
+    assert not list(run.plots.iterdir())
+    assert "<img" not in page
+    assert "Not drawn: asymmetry_pt, asymmetry_mH, pull_pt, pull_mH. No row passes the cut (in the range" in page
+    assert "Not drawn: binomial_pt, binomial_mH. No row passes the cut, so that there is nothing to test." in page
+    assert [line.label for line in result.headlines.values()] == ["Efficiency of jet_class.signal > 2"] * 3
+    assert all(line.value == 0 and line.error > 0 for line in result.headlines.values())
+
+
 def test_predictions_of_another_split_are_refused(experiment, facts, make_rows, tmp_path):
     with pytest.raises(DataError, match="no predictions of the test split"):
         evaluate(experiment, {"train": make_rows(5)}, RunDirectory(tmp_path), facts)

@@ -32,6 +32,8 @@ def binomial(context: PlotContext, name: str, *, metric: str | None = None) -> l
 
 
 def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[str, Any], part: Part) -> Drawing:
+    if part.reason is not None:
+        return empty_drawing(name, part.reason)
     curves, edges = part.curves, edges_of(part)
     log = bool(look.get("log"))
     figure = new_figure(7.0, 6.2)

@@ -164,14 +164,3 @@ def _columns(axes: Axes, labels: Sequence[str]) -> int:
     width = 72 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
     longest = max(len(line) for label in labels for line in label.split("\n"))
     return max(1, min(len(labels), int(width / (LETTER * longest + HANDLE))))
-
-
-def sentence_instead(figure: Figure, reason: str) -> None:
-    """Where there is nothing to draw: why, in the middle of an empty panel."""
-    import textwrap
-
-    axes = figure.subplots()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    text = "\n".join(textwrap.wrap(f"Nothing to draw: {reason}", 48))
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
