@@ -123,10 +123,11 @@ def core_width(values: Array, weights: Array) -> tuple[float, float]:
 
 
 def weighted_mean(values: Array, weights: Array) -> tuple[float, float, float]:
-    """Mean, its error and the standard deviation."""
+    """Mean, its error and the standard deviation; a single row has no error, which is NaN."""
     mean = float(np.average(values, weights=weights))
     variance = max(float(np.average((values - mean) ** 2, weights=weights)), 0.0)
-    return mean, math.sqrt(variance / effective_count(weights)), math.sqrt(variance)
+    freedom = effective_count(weights) - 1  # the mean is of the same rows
+    return mean, math.sqrt(variance / freedom) if freedom > 1e-9 else math.nan, math.sqrt(variance)
 
 
 def chi2_probability(chi2: float, degrees: int) -> float:

@@ -63,6 +63,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     caption = (
         f"Rows after `{result.options['cut']}` and what the efficiency over all rows makes one expect, with its "
         f"binomial standard deviation; below, two-sided exact binomial probabilities and the line at {SIGNIFICANT:g}, "
-        f"under which {values['expected_significant']:.1f} bins are expected by chance.{outside}"
+        f"under which {values['expected_significant']:.1f} bins are expected by chance. The points are numbers "
+        f"of rows and have no errors: by how much they fluctuate is in the band.{outside}"
     )
     return Drawing(name, figure, caption)

@@ -95,5 +95,6 @@ def _profile(
     set_axis(axes, context, look, edges)
     legend_above(axes, columns=3, floor=0.0)
     stamp(axes, context.title, f"{context.predictions.which} split")
-    caption = f"Mean distance of {result.facts['of']} from {result.facts['target']} with the error of the mean."
+    caption = f"Mean distance of {result.facts['of']} from {result.facts['target']} with the error of the mean"
+    caption += "; in a bin of one row that is the standard deviation over all rows."
     return Drawing(name, figure, caption)

@@ -126,7 +126,8 @@ def _caption(result: MetricResult) -> str:
     weighted = f", re-weighted in bins of {result.options['reweight']['of']}" if result.options["reweight"] else ""
     return (
         f"Unit-area distribution before (a) and after (b) `{result.options['cut']}`{weighted}, and their {what}; "
-        "errors allow for the rows that both share."
+        "errors allow for the rows that both share"
+        f"{'' if result.kind == 'pull' else ' (Wilson intervals where all rows of a bin pass, or none)'}."
     )
 
 
