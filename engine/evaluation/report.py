@@ -67,7 +67,7 @@ def _lost_note(facts: ReportFacts) -> str:
 
 
 def _headlines(results: Sequence[MetricResult]) -> str:
-    rows = [(line.label, line.text, METRICS[result.kind].title, result.name)
+    rows = [(line.title, line.text, METRICS[result.kind].title, result.name)
             for result in results for line in result.headlines]  # fmt: skip
     missing = [
         paragraph(f"{result.name} has no value: {result.reason}.", "note") for result in results if result.reason

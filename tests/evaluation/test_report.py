@@ -93,7 +93,7 @@ def test_the_report_says_where_the_numbers_come_from(evaluated):
     assert "60,067" in page
     assert "relative_to: leading" in page
     for line in result.headlines.values():
-        assert escape(line.label) in page
+        assert escape(line.title) in page
 
 
 def test_metrics_json_holds_the_headlines_and_every_metric(evaluated, experiment):

@@ -31,13 +31,15 @@ def binomial(predictions: Predictions, *, cut: str | None = None, variables: Seq
     binned = make_variables(predictions, required(variables, "variables"))
     parts = [_part(each, passes, efficiency) for each in binned]
     headlines = [Headline(f"Efficiency of {cut}", efficiency, (high - low) / 2)]
-    headlines += [
-        Headline(f"Bins with p < {SIGNIFICANT}, {part.labels['variable']}", part.values["significant"])
-        for part in parts
-        if part.reason is None
-    ]
+    headlines += [_significant(part) for part in parts if part.reason is None]
     described = {"efficiency": efficiency, "rows": len(passes), "rows_after": int(passes.sum())}
     return Computed({**described, "variables": facts(binned)}, tuple(parts), tuple(headlines))
+
+
+def _significant(part: Part) -> Headline:
+    values = part.values
+    chance = f"of {values['bins']}, {values['expected_significant']:.2g} expected by chance"
+    return Headline(f"Bins with p < {SIGNIFICANT}, {part.labels['variable']}", values["significant"], note=chance)
 
 
 def _part(variable: Variable, passes: Array, efficiency: float) -> Part:

@@ -47,13 +47,23 @@ class Part:
 class Headline:
     """A number worth the first page: what it is, its value and its statistical error where it has one.
 
-    `lower_limit` (95 % CL) stands in for a value that the rows are too few for, such as a rejection where none passes.
+    Attributes:
+        label: what it is; its name in `metrics.json` is made of it.
+        value, error: numbers.
+        lower_limit: at 95 % CL, for a value that the rows are too few for, such as a rejection where none passes.
+        note: what else one has to know of it, such as the cut.
     """
 
     label: str
     value: float | None
     error: float | None = None
     lower_limit: float | None = None
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """Label and note."""
+        return f"{self.label} ({self.note})" if self.note else self.label
 
     @property
     def text(self) -> str:
@@ -63,7 +73,7 @@ class Headline:
     def to_json(self) -> dict[str, Any]:
         """As it stands in `metrics.json`."""
         limit = {} if self.lower_limit is None else {"lower_limit": self.lower_limit}
-        return {"label": self.label, "value": self.value, "error": self.error, **limit}
+        return {"label": self.title, "value": self.value, "error": self.error, **limit}
 
 
 def told_apart(labels: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult) -> Drawing:
     for index, part in enumerate(parts):
         group = "" if part.labels["group"] == "all" else f", {part.labels['group']}"
         label = f"against {', '.join(part.labels['background'])}{group}"
-        label += f": {part.values['maximum']:.3g} at {part.values['threshold']:.3g}"
+        label += f": largest {part.values['maximum']:.3g}, score > {part.values['threshold']:.3g}"
         look = {"color": colour(index), "linestyle": line(index)}
         upper.plot(part.curves["threshold"], part.curves["s_over_sqrt_b"], label=label, **look)
         upper.plot(part.values["threshold"], part.values["maximum"], "o", color=colour(index), markersize=6)
