@@ -282,6 +282,34 @@ def test_the_history_begins_before_its_first_validation(make_rows):
     assert figure.axes[0].get_xlim()[0] < 0.25
 
 
+def test_asymmetries_outside_of_the_panel_are_marked_and_whole_numbers_have_whole_ticks(make_rows):
+    rows = make_rows(4000)
+    many = replace(rows, columns={**rows.columns, "tracks": np.floor(rows.columns["pt"] / 12)})
+    cut = {"cut": "tracks < 16 or jet_class.signal > 0.9", "variables": ["tracks"]}
+    drawing = draw(
+        "asymmetry", "asymmetry", {}, PlotContext("x", many, [compute("asymmetry", "asymmetry", cut, many)])
+    )[0]
+    drawing.figure.canvas.draw()
+    lower = drawing.figure.axes[1]
+    top = lower.get_ylim()[1]
+    ratios = compute("asymmetry", "asymmetry", cut, many).parts[0].curves["asymmetry"]
+    marks = [line for line in lower.lines if line.get_marker() == "^"]
+    assert sum(len(line.get_xdata()) for line in marks) == (ratios > top).sum()
+    assert (ratios > top).any() or top > 1
+    low, high = lower.get_xlim()
+    ticks = [tick for tick in lower.get_xticks() if low <= tick <= high]
+    assert len(ticks) > 3
+    assert all(float(tick).is_integer() for tick in ticks)
+
+
+def test_no_figure_of_an_earlier_evaluation_stays_where_there_is_nothing_to_draw(tmp_path, make_rows):
+    for rows in (50, 0):
+        drawing = draw("confusion_matrix", "confusion_matrix", {}, context(make_rows(rows)))[0]
+        saved = drawing.save(tmp_path)
+        assert (saved is None) == (rows == 0)
+        assert len(list(tmp_path.iterdir())) == (2 if rows else 0)
+
+
 def test_no_log_and_one_epoch_are_no_problem(tmp_path, make_rows, make_log):
     assert read_history(tmp_path / "absent.jsonl").epochs == 0
     one = read_history(make_log(tmp_path / "one.jsonl", 1))

@@ -43,7 +43,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     draw_band(upper, edges, curves["expected"], curves["expected_error"], colour(0))
     after = curves["after"].astype(float)
     label = f"{result.options['cut']} ({result.facts['rows_after']:,})"
-    points(upper, edges, after, None, log=log, color="black", label=label)
+    points(upper, edges, np.where(curves["before"] > 0, after, np.nan), None, log=log, color="black", label=label)
     set_height(upper, [after, curves["expected"]], [np.sqrt(after), curves["expected_error"]])
     upper.set_ylabel("Rows per bin")
     legend_above(upper, columns=1)

@@ -159,5 +159,10 @@ def _scan(context: PlotContext, name: str, result: MetricResult, parts: Sequence
     caption = (
         f"Background rejection at fixed {result.facts['signal']} efficiency while the fraction of {varied} in the "
         "discriminant changes; the dotted line is the one that is used."
+        f"{' Where a line is missing, no background row passes.' if _gaps(parts) else ''}"
     )
     return Drawing(name, figure, caption)
+
+
+def _gaps(parts: Sequence[Part]) -> bool:
+    return any(bool(np.isnan(part.curves["rejection"]).any()) for part in parts)

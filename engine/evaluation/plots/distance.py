@@ -93,7 +93,9 @@ def _profile(
     axes.set_ylim(0, 1.05 * top or 1.0)
     axes.set_ylabel(f"Mean distance{_unit(result)}")
     set_axis(axes, context, look, edges)
-    legend_above(axes, columns=3, floor=0.0)
+    by = result.options["by"]
+    if by is not None:
+        legend_above(axes, title=f"{by.capitalize()} of the row", floor=0.0)
     stamp(axes, context.title, f"{context.predictions.which} split")
     caption = f"Mean distance of {result.facts['of']} from {result.facts['target']} with the error of the mean"
     caption += "; in a bin of one row that is the standard deviation over all rows."

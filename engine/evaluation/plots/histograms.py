@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.plots.binned import mark_outside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,11 +118,8 @@ def draw_ratio(axes: Axes, above: Histogram, below: Histogram, title: str, colou
         markersize=3.5,
         elinewidth=1.0,
     )
-    for outside, edge, marker in ((used & (ratio > high), high, "^"), (used & (ratio < low), low, "v")):
-        if outside.any():
-            edges = np.full(int(outside.sum()), edge)
-            axes.plot(above.centres[outside], edges, marker, color="black", clip_on=False, markersize=5)
     axes.set_ylim(low, high)
+    mark_outside(axes, above.centres[used], ratio[used])
     axes.minorticks_off()
     axes.set_ylabel(title, loc="center", fontsize=12)
 

@@ -17,6 +17,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "train": {"color": colour(0), "linestyle": "-", "marker": "o"},
     "validation": {"color": colour(1), "linestyle": "--", "marker": "s"},
 }
+DASHES = ("-", "--", "-.", ":")  # learning rates are often the same and lie upon each other
 COLUMNS = 3
 
 
@@ -52,7 +53,7 @@ def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> N
     from matplotlib.ticker import MaxNLocator
 
     for index, (part, curve) in enumerate(curves.items()):
-        look = LOOKS.get(part, {"color": colour(index), "linestyle": "-", "marker": "o"})
+        look = LOOKS.get(part, {"color": colour(index), "linestyle": DASHES[index % len(DASHES)], "marker": "o"})
         epochs = sorted(curve)
         size = 4 if len(epochs) <= 40 else 0
         axes.plot(epochs, [curve[epoch] for epoch in epochs], label=part, markersize=size, **look)

@@ -91,8 +91,9 @@ def _profile(
             points(axes, edges, values, errors, shift=shift, log=bool(look.get("log")), **style)
         axes.set_ylim(0, 1.05)
         axes.set_ylabel(f"{key.capitalize()} of objects")
-    if len(known) > 1 or result.options["by"] is not None:
-        legend_above(upper, title=f"{str(result.options['by']).capitalize()} of the row", floor=0.0)
+    by = result.options["by"]
+    if by is not None:
+        legend_above(upper, title=f"{by.capitalize()} of the row", floor=0.0)
     upper.set_yticks(np.linspace(0, 1, 6))
     set_axis(lower, context, look, edges)
     cut = f"{result.facts['of']} {result.facts['cut']}"

@@ -34,8 +34,13 @@ class Drawing:
     caption: str
 
     def save(self, folder: Path) -> Path | None:
-        """Write PNG and PDF; returns the path of the PNG, None where there is nothing to draw."""
+        """Write PNG and PDF; returns the path of the PNG, None where there is nothing to draw.
+
+        Files of an earlier evaluation do not stay where there is nothing any more.
+        """
         if self.figure is None:
+            for ending in (".png", ".pdf"):
+                (folder / f"{safe_name(self.name)}{ending}").unlink(missing_ok=True)
             return None
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.backends.backend_pdf import FigureCanvasPdf

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CURVES = 12
+FIRST = 0.02  # signal efficiency from which on it is worth telling that no background row passes
 
 
 @plot("roc")
@@ -86,7 +87,7 @@ def draw_curve(axes: Axes, part: Part, label: str, index: int) -> None:
     high = 1 / np.maximum(background - error, background / 3)
     axes.fill_between(efficiency, low, high, color=colour(index), alpha=0.2, linewidth=0)
     reach = none_passes_up_to(part)
-    if reach > 0:
+    if reach > FIRST:
         draw_limits(axes, [reach], part, index, xerr=[[reach], [0.0]])
 
 
@@ -103,7 +104,7 @@ def draw_limits(axes: Axes, efficiencies: Sequence[float], part: Part, index: in
     axes.errorbar(efficiencies, [limit] * len(efficiencies), ecolor=colour(index), **arrows, **look)
 
 
-def limit_sentence(parts: Iterable[Part], start: float = 0.0) -> str:
+def limit_sentence(parts: Iterable[Part], start: float = FIRST) -> str:
     """What the arrows mean, where there are any at signal efficiencies above `start`."""
     shown = any(none_passes_up_to(part) > start for part in parts)
     return " Arrows: lower limits (95 % CL) where no background row passes." if shown else ""

@@ -156,7 +156,8 @@ def legend_above(axes: Axes, columns: int | None = None, title: str | None = Non
     rows = [labels[start : start + columns] for start in range(0, len(labels), columns)]
     lines = sum(1 + max(label.count("\n") for label in row) for row in rows) + (title is not None)
     make_room(axes, min(0.55, 0.06 + 0.055 * lines), floor)
-    axes.legend(loc="upper right", ncols=columns, title=title, columnspacing=1.2, handlelength=1.8)
+    paper = {"frameon": True, "facecolor": "white", "framealpha": 1.0, "edgecolor": "none"}  # lines of cuts lie behind
+    axes.legend(loc="upper right", ncols=columns, title=title, columnspacing=1.2, handlelength=1.8, **paper)
 
 
 def _columns(axes: Axes, labels: Sequence[str]) -> int:
