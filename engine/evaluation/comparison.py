@@ -118,7 +118,7 @@ def _table(found: Sequence[Contender], names: Mapping[str, str]) -> str:
             average = each.average(key)
             line.append(_value(each, key))
             if repeated:
-                line.append(average.spread if average else None)
+                line.append(float(f"{average.spread:.2g}") if average and average.spread is not None else None)
             if index:
                 ratio = average.over(reference) if average and reference else None
                 line.append(with_error(*ratio) if ratio else None)
@@ -143,7 +143,8 @@ def _explanation(found: Sequence[Contender]) -> str:
     if any(each.count > 1 for each in found):
         text += " Those of repeated runs are of the mean over the runs; the spread is from run to run."
     if len(found) > 1:
-        text += f" Ratios are to {found[0].label}, with the errors of both taken as independent."
+        text += f" Ratios are to {found[0].label}, with the errors of both taken as independent; "
+        text += "to a number that differs from 0 by less than two of its errors there is none."
     return text
 
 

@@ -52,8 +52,11 @@ class Average:
         return self.statistical if spread is None else spread / math.sqrt(len(self.values))
 
     def over(self, reference: Average) -> tuple[float, float | None] | None:
-        """The ratio to another average, and its error, both taken as independent; None where it has no meaning."""
-        if reference.mean == 0:
+        """The ratio to another average, and its error, both taken as independent.
+
+        None where it has no meaning: the other differs from 0 by less than two of its errors.
+        """
+        if abs(reference.mean) <= 2 * (reference.error or 0.0):
             return None
         ratio = self.mean / reference.mean
         if self.error is None or reference.error is None:

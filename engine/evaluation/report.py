@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.evaluation.facts import SPLITS, ReportFacts
@@ -55,8 +56,16 @@ def render_report(
 
 
 def _header(facts: ReportFacts) -> str:
-    known = [facts.run, facts.environment.get("started"), facts.environment.get("device")]
+    known = [facts.run, _moment(facts.environment.get("started")), facts.environment.get("device")]
     return f"<h1>{escape(facts.name)}</h1>" + paragraph(" · ".join(str(fact) for fact in known if fact), "lead")
+
+
+def _moment(text: str | None) -> str:
+    """`2026-11-30 04:20 UTC`; as it stands where it is no time."""
+    try:
+        return datetime.fromisoformat(text or "").astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return text or ""
 
 
 def _lost_note(facts: ReportFacts) -> str:

@@ -190,4 +190,5 @@ def test_the_command_writes_the_report(folder, tmp_path):
 def test_a_ratio_to_nothing_has_no_value():
     assert Average((1.0, 2.0)).over(Average((0.0,))) is None
     assert Average((1.0,)).over(Average((2.0,), 0.1)) == (0.5, None)
+    assert Average((0.03,), 0.01).over(Average((0.001,), 0.01)) is None, "a mean residual, compatible with 0"
     assert labels_of([Path("a/1"), Path("b/1")]) == ["a", "b"]

@@ -15,6 +15,7 @@ from engine.evaluation.evaluate import evaluate
 from engine.evaluation.facts import ReportFacts
 from engine.evaluation.history import History
 from engine.evaluation.html import escape, table
+from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.numbers import plain, with_error
 from engine.evaluation.report import render_report
 from engine.runs import RunDirectory, describe_environment
@@ -94,6 +95,21 @@ def test_the_report_says_where_the_numbers_come_from(evaluated):
     assert "relative_to: leading" in page
     for line in result.headlines.values():
         assert escape(line.title) in page
+
+
+def test_a_class_without_what_is_measured_gives_no_empty_line(make_rows):
+    rows = make_rows(500)  # of light jets, which have no vertex
+    options = {"of": "track_weight", "target": "origin", "classes": ["b", "c"], "by": "flavour"}
+    for kind, chosen in (("object_selection", options), ("distance", {"of": "vertex.position", "by": "flavour"})):
+        result = compute(kind, kind, chosen, rows)
+        assert all(line.value is not None for line in result.headlines)
+        assert {part.labels["class"] for part in result.parts} >= {"b", "c"}
+
+
+def test_the_time_of_a_run_is_one_that_people_read():
+    page = render_report(ReportFacts("x", environment={"started": "2026-11-30T06:20:11+02:00"}), [], History(), [])
+    assert "2026-11-30 04:20 UTC" in page
+    assert "soon" in render_report(ReportFacts("x", environment={"started": "soon"}), [], History(), [])
 
 
 def test_metrics_json_holds_the_headlines_and_every_metric(evaluated, experiment):

@@ -41,7 +41,8 @@ def distance(
         parts.append(part)
         of_class = "" if name == "all" else f", {name}"
         headline = f"Mean distance of {found.output} from {found.target}{of_class}{unit}"
-        headlines.append(Headline(headline, part.values["mean"], part.values["mean_error"]))
+        if part.reason is None:
+            headlines.append(Headline(headline, part.values["mean"], part.values["mean_error"]))
         parts += [_profile(name, each, found.rows[own], far[own], found.weights[own]) for each in binned]
     described = {"of": found.output, "target": found.target, "unit": found.unit, "not_finite": found.not_finite}
     return Computed({**described, "variables": facts(binned)}, tuple(parts), tuple(headlines))

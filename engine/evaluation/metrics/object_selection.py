@@ -59,7 +59,7 @@ def object_selection(
     for name, mask in classes_by(predictions, by):
         part = _part(name, counts, weights, mask)
         parts.append(part)
-        headlines += _headlines(output, part, cut)
+        headlines += _headlines(output, part, cut) if part.reason is None else []
         parts += [_profile(name, each, counts, weights, mask) for each in binned]
     described = {"of": output, "target": chosen, "cut": cut, "variables": facts(binned)}
     return Computed(described, tuple(parts), tuple(headlines))
