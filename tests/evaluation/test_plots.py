@@ -302,6 +302,15 @@ def test_asymmetries_outside_of_the_panel_are_marked_and_whole_numbers_have_whol
     assert all(float(tick).is_integer() for tick in ticks)
 
 
+def test_the_captions_of_binomial_tests_say_what_has_no_error_and_what_is_too_small_to_be_drawn(make_rows):
+    rows = make_rows(4000)
+    for cut, small in (("pt > 100", True), ("jet_class.signal > 0.4", False)):
+        result = compute("binomial", "binomial", {"cut": cut, "variables": [{"column": "pt", "bins": 5}]}, rows)
+        (drawing,) = draw("binomial", "binomial", {}, PlotContext("x", rows, [result]))
+        assert "The points are numbers of rows and have no errors" in drawing.caption
+        assert ("Probabilities below 1e-12 are drawn at 1e-12." in drawing.caption) == small
+
+
 def test_no_figure_of_an_earlier_evaluation_stays_where_there_is_nothing_to_draw(tmp_path, make_rows):
     for rows in (50, 0):
         drawing = draw("confusion_matrix", "confusion_matrix", {}, context(make_rows(rows)))[0]

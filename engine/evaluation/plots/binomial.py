@@ -59,11 +59,13 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     values = part.values
     found = f"{values['significant']} of {values['bins']} bins below {SIGNIFICANT:g}"
     stamp(upper, context.title, f"{context.predictions.which} split, {found}")
+    tiny = bool((curves["p_value"] < LOWEST).any())
+    smaller = f" Probabilities below {LOWEST:g} are drawn at {LOWEST:g}." if tiny else ""
     outside = f" {values['outside']:,} rows are outside of the range." if values["outside"] else ""
     caption = (
         f"Rows after `{result.options['cut']}` and what the efficiency over all rows makes one expect, with its "
         f"binomial standard deviation; below, two-sided exact binomial probabilities and the line at {SIGNIFICANT:g}, "
         f"under which {values['expected_significant']:.1f} bins are expected by chance. The points are numbers "
-        f"of rows and have no errors: by how much they fluctuate is in the band.{outside}"
+        f"of rows and have no errors: by how much they fluctuate is in the band.{smaller}{outside}"
     )
     return Drawing(name, figure, caption)
