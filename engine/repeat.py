@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,32 +91,10 @@ def _each(
             message = f"{error}\n`engine resume {group}` continues with all runs of the group"
             raise Interrupted(message) from None
     done = [group / name for name in seeds if (group / name / "metrics.json").is_file()]
-    lines += [f"{len(done)} of {len(seeds)} runs in {group} are complete", *summary_lines(done)]
+    lines.append(f"{len(done)} of {len(seeds)} runs in {group} are complete")
     if done:
         from engine.evaluation.repeats import summarise_repeats
 
-        lines.append(f"report {summarise_repeats(group, done)}")
+        numbers, report = summarise_repeats(group, done)
+        lines += [*numbers, f"report {report}"]
     return Outcome("\n".join(lines), failures[0].exit_code if failures else code)
-
-
-def summary_lines(runs: Sequence[Path]) -> list[str]:
-    """A line for each headline metric of the runs: its mean, its standard deviation from run to run, its range."""
-    from engine.evaluation.metrics.result import told_apart
-
-    labels: dict[str, str] = {}
-    found: dict[str, list[float]] = {}
-    for run in runs:
-        headlines = read_json(run / "metrics.json", "the metrics of a run", ["headlines"])["headlines"]
-        for name, line in headlines.items():
-            if line["value"] is not None:
-                labels.setdefault(name, line["label"])
-                found.setdefault(name, []).append(float(line["value"]))
-    return [f"{label}: {_spread(found[name])}" for name, label in told_apart(labels).items()]
-
-
-def _spread(values: Sequence[float]) -> str:
-    from engine.evaluation.numbers import plain, with_error
-
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    number = f"{len(values)} run{'s' * (len(values) != 1)}"
-    return f"{with_error(statistics.fmean(values), deviation)} ({number}, {plain(min(values))} to {plain(max(values))})"

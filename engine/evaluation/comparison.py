@@ -37,9 +37,8 @@ def write_comparison(found: Sequence[Contender], output: Path, title: str) -> Pa
     """Write table, figures and report of contenders; returns the report."""
     make_folder(output / "plots")
     names = headline_names(found)
-    pictures = [
-        (drawing.name, drawing.caption, drawing.save(output / "plots")) for drawing in comparison_drawings(found, title)
-    ]
+    saved = [(each.name, each.caption, each.save(output / "plots")) for each in comparison_drawings(found, title)]
+    pictures = [(name, caption, png) for name, caption, png in saved if png is not None]
     write_json(output / "comparison.json", _document(found, names))
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -117,9 +116,9 @@ def _table(found: Sequence[Contender], names: Mapping[str, str]) -> str:
         line: list[object] = [label]
         for index, each in enumerate(found):
             average = each.average(key)
-            line.append(with_error(average.mean, average.error) if average else None)
+            line.append(_value(each, key))
             if repeated:
-                line.append(average.spread if average else None)
+                line.append(float(f"{average.spread:.2g}") if average and average.spread is not None else None)
             if index:
                 ratio = average.over(reference) if average and reference else None
                 line.append(with_error(*ratio) if ratio else None)
@@ -127,12 +126,25 @@ def _table(found: Sequence[Contender], names: Mapping[str, str]) -> str:
     return table(head, lines)
 
 
+def _value(each: Contender, key: str) -> str:
+    """Mean and error of a contender, with the number of runs where not all have a value; or the lower limit."""
+    average = each.average(key)
+    if average is None:
+        return with_error(None, None, each.limit(key))
+    known = len(average.values)
+    of_runs = f" ({known} of {each.count} runs)" if known < each.count else ""
+    return with_error(average.mean, average.error) + of_runs
+
+
 def _explanation(found: Sequence[Contender]) -> str:
     text = "Errors of single runs are statistical, of the evaluated rows."
+    if any(each.limit(key) is not None for each in found for key in headline_names([each])):
+        text += " Where no background row passes, the rejection has a lower limit (95 % CL) alone."
     if any(each.count > 1 for each in found):
         text += " Those of repeated runs are of the mean over the runs; the spread is from run to run."
     if len(found) > 1:
-        text += f" Ratios are to {found[0].label}, with the errors of both taken as independent."
+        text += f" Ratios are to {found[0].label}, with the errors of both taken as independent; "
+        text += "to a number that differs from 0 by less than two of its errors there is none."
     return text
 
 

@@ -17,6 +17,7 @@ from engine.files import read_json
 from engine.runs import is_group
 
 METRICS = "metrics.json"
+ROUNDING = 1e-12  # a smaller relative spread is that of the arithmetic
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Average:
     @property
     def spread(self) -> float | None:
         """Standard deviation from run to run; None for a single run."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        if len(self.values) < 2:
+            return None
+        spread = float(np.std(self.values, ddof=1))
+        return spread if spread > ROUNDING * abs(self.mean) else 0.0
 
     @property
     def error(self) -> float | None:
@@ -48,8 +52,11 @@ class Average:
         return self.statistical if spread is None else spread / math.sqrt(len(self.values))
 
     def over(self, reference: Average) -> tuple[float, float | None] | None:
-        """The ratio to another average, and its error, both taken as independent; None where it has no meaning."""
-        if reference.mean == 0:
+        """The ratio to another average, and its error, both taken as independent.
+
+        None where it has no meaning: the other differs from 0 by less than two of its errors.
+        """
+        if abs(reference.mean) <= 2 * (reference.error or 0.0):
             return None
         ratio = self.mean / reference.mean
         if self.error is None or reference.error is None:
@@ -86,6 +93,12 @@ class Contender:
             return None
         statistical = found[0].get("error") if self.count == 1 else None
         return Average(tuple(float(line["value"]) for line in found), statistical)
+
+    def limit(self, headline: str) -> float | None:
+        """The lower limit of a headline number that no run has a value of: the smallest of the runs."""
+        lines = [document["headlines"].get(headline) or {} for document in self.documents]
+        limits = [float(line["lower_limit"]) for line in lines if line.get("lower_limit") is not None]
+        return min(limits, default=None) if self.average(headline) is None else None
 
     def curves(self, metric: str, labels: Mapping[str, Any]) -> list[dict[str, Array]]:
         """The curves of one part of a metric, of each run that has it; NaN where there is no value."""

@@ -13,7 +13,7 @@ from engine.evaluation.choices import chosen_metrics, chosen_plots, column_units
 from engine.evaluation.history import History, best_epoch, read_history
 from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.metrics.result import Headline, MetricResult, finite
-from engine.evaluation.plots.catalogue import Drawing, PlotContext, draw
+from engine.evaluation.plots.catalogue import PlotContext, draw
 from engine.evaluation.predictions import Predictions
 from engine.files import make_folder, write_json
 
@@ -66,7 +66,7 @@ def evaluate(
     Raises:
         DataError: there are no predictions of the split.
     """
-    from engine.evaluation.report import write_report
+    from engine.evaluation.report import Picture, write_report
 
     split = experiment.evaluation.split
     if split not in predictions:
@@ -79,16 +79,14 @@ def evaluate(
     write_json(run.metrics, metrics_document(rows, results, headlines))
     history = _history(experiment, run)
     context = PlotContext(experiment.name, rows, results, history, column_units(experiment))
-    figures: dict[str, Path] = {}
-    drawings: list[Drawing] = []
+    pictures: dict[str, Picture] = {}
     make_folder(run.plots)
     for plot in chosen_plots(experiment, metrics):
         for drawing in draw(plot.kind, plot.name, plot.options, context):
-            if drawing.name not in figures:
-                figures[drawing.name] = drawing.save(run.plots)
-                drawings.append(drawing)
-    pictures = [(drawing.name, drawing.caption, figures[drawing.name]) for drawing in drawings]
-    write_report(run.report, facts, results, history, pictures)
+            if drawing.name not in pictures:
+                pictures[drawing.name] = (drawing.name, drawing.caption, drawing.save(run.plots))
+    write_report(run.report, facts, results, history, list(pictures.values()))
+    figures = {name: png for name, _, png in pictures.values() if png is not None}
     return Evaluation(run.metrics, run.report, figures, headlines)
 
 
@@ -110,7 +108,7 @@ def metrics_document(
     rows: Predictions, results: Sequence[MetricResult], headlines: Mapping[str, Headline]
 ) -> dict[str, object]:
     """The content of `metrics.json`: plain values, null with a reason where there is no number."""
-    lines = {name: {"label": h.label, "value": h.value, "error": h.error} for name, h in headlines.items()}
+    lines = {name: headline.to_json() for name, headline in headlines.items()}
     return {
         "split": rows.which,
         "rows": len(rows),

@@ -36,7 +36,7 @@ figcaption { color: var(--faint); font-size: 13px; margin-top: 4px; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--accent); }
 pre { background: var(--shade); padding: 14px; border-radius: 6px; overflow-x: auto;
   font: 13px/1.45 ui-monospace, monospace; }
-@media (max-width: 760px) { .figures { grid-template-columns: 1fr; } }
+@media (max-width: 1000px) { .figures { grid-template-columns: minmax(0, 1fr); } figure.wide img { min-width: 950px; } }
 @media print { main { max-width: none; padding: 0; } figure, tr { break-inside: avoid; } nav { display: none; }
   body { font-size: 11px; } }
 """
@@ -94,13 +94,13 @@ def preformatted(text: str) -> str:
 
 
 def figure(name: str, caption: str, png: Path) -> str:
-    """A picture inside the page, with its caption; wide ones take the whole width."""
+    """A picture inside the page, with its caption; wide ones take the whole width and scroll on a small screen."""
     data = png.read_bytes()
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")  # of the PNG's header
     wide = ' class="wide"' if width > 1500 else ""
     image = f'<img alt="{escape(name)}" width="{width}" height="{height}" style="height:auto" '
     image += f'src="data:image/png;base64,{base64.b64encode(data).decode()}" />'
-    return f"<figure{wide}>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f'<figure{wide}><div class="scroll">{image}</div><figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def inline_svg(svg: str) -> str:

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def with_error(value: float | None, error: float | None = None) -> str:
-    """A value with its error, both to two digits of the error: `0.9497 ± 0.0021`; a dash where there is no value.
+def with_error(value: float | None, error: float | None = None, lower_limit: float | None = None) -> str:
+    """A value with its error, both to two digits of the error: `0.9497 ± 0.0021`.
+
+    Where there is no value, its lower limit (95 % CL), and without one a dash.
 
     Example:
-        >>> with_error(123.456, 2.34), with_error(0.5), with_error(None)
-        ('123.5 ± 2.3', '0.5', '–')
+        >>> with_error(123.456, 2.34), with_error(0.5), with_error(None), with_error(None, None, 333.8)
+        ('123.5 ± 2.3', '0.5', '–', '> 333.8 (95 % CL)')
     """
     if value is None or not math.isfinite(value):
-        return "–"
+        return "–" if lower_limit is None else f"> {plain(lower_limit)} (95 % CL)"
     if error is None or not math.isfinite(error) or error <= 0:
         return plain(value)
     digits = 1 - math.floor(math.log10(error))

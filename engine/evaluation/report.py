@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.evaluation.facts import SPLITS, ReportFacts
@@ -22,7 +23,7 @@ SECTIONS = {
     "metrics": "All numbers",
     "run": "How it was made",
 }
-Picture = tuple[str, str, Path]  # name, caption, PNG
+Picture = tuple[str, str, Path | None]  # name, caption, PNG; without one the caption says why there is none
 LONG_LEDGER = 12
 
 
@@ -55,8 +56,16 @@ def render_report(
 
 
 def _header(facts: ReportFacts) -> str:
-    known = [facts.run, facts.environment.get("started"), facts.environment.get("device")]
+    known = [facts.run, _moment(facts.environment.get("started")), facts.environment.get("device")]
     return f"<h1>{escape(facts.name)}</h1>" + paragraph(" · ".join(str(fact) for fact in known if fact), "lead")
+
+
+def _moment(text: str | None) -> str:
+    """`2026-11-30 04:20 UTC`; as it stands where it is no time."""
+    try:
+        return datetime.fromisoformat(text or "").astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return text or ""
 
 
 def _lost_note(facts: ReportFacts) -> str:
@@ -67,7 +76,7 @@ def _lost_note(facts: ReportFacts) -> str:
 
 
 def _headlines(results: Sequence[MetricResult]) -> str:
-    rows = [(line.label, with_error(line.value, line.error), METRICS[result.kind].title, result.name)
+    rows = [(line.title, line.text, METRICS[result.kind].title, result.name)
             for result in results for line in result.headlines]  # fmt: skip
     missing = [
         paragraph(f"{result.name} has no value: {result.reason}.", "note") for result in results if result.reason
@@ -77,9 +86,17 @@ def _headlines(results: Sequence[MetricResult]) -> str:
 
 
 def _figures(pictures: Sequence[Picture]) -> str:
-    if not pictures:
-        return ""
-    return f'<div class="figures">{"".join(figure(*picture) for picture in pictures)}</div>'
+    drawn = "".join(figure(name, caption, png) for name, caption, png in pictures if png is not None)
+    return (f'<div class="figures">{drawn}</div>' if drawn else "") + _not_drawn(pictures)
+
+
+def _not_drawn(pictures: Sequence[Picture]) -> str:
+    """A sentence for each reason why figures are missing."""
+    reasons: dict[str, list[str]] = {}
+    for name, caption, png in pictures:
+        if png is None:
+            reasons.setdefault(caption, []).append(name)
+    return "".join(paragraph(f"Not drawn: {', '.join(names)}. {why}", "note") for why, names in reasons.items())
 
 
 def _last_values(history: History) -> str:
@@ -176,7 +193,7 @@ def _flat(part: Part) -> dict[str, object]:
         if key == "working_points":
             for point in value:
                 name = f"rejection at {100 * point['signal_efficiency']:g} %"
-                row[name] = with_error(point["rejection"], point["rejection_error"])
+                row[name] = with_error(point["rejection"], point["rejection_error"], point.get("rejection_limit"))
         elif isinstance(value, Mapping):
             row |= {f"{key} {name}": member for name, member in value.items()}
         elif f"{key}_error" in part.values:

@@ -100,9 +100,14 @@ def choose_output(predictions: Predictions, of: str | None, classes: bool = True
     raise UnavailableError(message)
 
 
+def trained_target(predictions: Predictions, output: str) -> str | None:
+    """The target that an output, or the node whose logits it is, was trained on."""
+    return predictions.trained_on.get(output, predictions.trained_on.get(output.removesuffix(".logits")))
+
+
 def choose_target(predictions: Predictions, output: str, target: str | None) -> str:
     """The target that is meant: `target`, or the one that the output was trained on."""
-    chosen = target if target is not None else predictions.trained_on.get(output)
+    chosen = target if target is not None else trained_target(predictions, output)
     if chosen is None:
         message = f"no loss compares {output} with a target; name one with `target`"
         raise UnavailableError(message)
@@ -187,14 +192,14 @@ def labelled(predictions: Predictions, of: str | None, target: str | None, weigh
 def value_names(predictions: Predictions, output: str) -> tuple[str, ...]:
     """What each value of an output stands for: a class or component of the target it was trained on, else its index."""
     size = predictions.outputs[output].shape[-1]
-    target = predictions.trained_on.get(output, "")
+    target = trained_target(predictions, output) or ""
     classes = class_names(predictions, target)
     if len(classes) == size or (size == 1 and len(classes) == 2):
         return classes
     if len(predictions.components.get(target, ())) == size:
         return predictions.components[target]
     fitting = [names for names in predictions.classes.values() if len(names) == size]
-    if output not in predictions.trained_on and len(fitting) == 1:
+    if not target and len(fitting) == 1:
         return fitting[0]
     return tuple(str(index) for index in range(size))
 

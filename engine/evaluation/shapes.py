@@ -17,12 +17,13 @@ weights). The factors are of the same rows, which adds r_ci = p_ci / p_c, the sh
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.data.columns import Array
-from engine.evaluation.metrics.statistics import chi2_probability
+from engine.evaluation.metrics.statistics import chi2_probability, wilson_interval
 from engine.evaluation.unavailable import UnavailableError
 
 
@@ -33,6 +34,9 @@ class Shapes:
     Attributes:
         before, after: shape (bins,), each adding up to 1.
         before_covariance, after_covariance, covariance: shape (bins, bins); the last between before and after.
+        counts: effective number of rows before, shape (bins,).
+        unanimous: whether all rows of a bin pass, or none, or there is none, shape (bins,).
+        efficiency: sum of weights after over that before.
         unreachable: share of the weight before that lies in bins of the re-weighting where nothing passes.
     """
 
@@ -41,16 +45,33 @@ class Shapes:
     before_covariance: Array
     after_covariance: Array
     covariance: Array
+    counts: Array
+    unanimous: Array
+    efficiency: float
     unreachable: float = 0.0
 
     @property
     def asymmetry(self) -> tuple[Array, Array]:
-        """(before - after) / (before + after) and its error; NaN where both are empty."""
+        """(before - after) / (before + after) and its error; NaN where both are empty.
+
+        Where all rows of a bin pass, or none, the linear error knows of no fluctuation in it; the Wilson interval does.
+        """
         a, b = self.before, self.after
         variance = b**2 * np.diag(self.before_covariance) + a**2 * np.diag(self.after_covariance)
         variance = variance - 2 * a * b * np.diag(self.covariance)
         with np.errstate(all="ignore"):
-            return (a - b) / (a + b), 2 * np.sqrt(np.maximum(variance, 0.0)) / (a + b) ** 2
+            ratio, error = (a - b) / (a + b), 2 * np.sqrt(np.maximum(variance, 0.0)) / (a + b) ** 2
+        if not self.unanimous.all():  # else everything passes, and there is no cut that could fluctuate
+            for i in np.flatnonzero(self.unanimous & (a > 0)).tolist():
+                error[i] = math.hypot(error[i], self._wilson_error(i))
+        return ratio, error
+
+    def _wilson_error(self, i: int) -> float:
+        """Half of what the asymmetry of a bin changes while the efficiency in it moves through its Wilson interval."""
+        share = float(self.after[i] / self.before[i])
+        low, high = wilson_interval(1.0 if share > 0 else 0.0, float(self.counts[i]))
+        ends = (share * low, share) if share > 0 else (0.0, high / self.efficiency)
+        return abs((1 - ends[0]) / (1 + ends[0]) - (1 - ends[1]) / (1 + ends[1])) / 2
 
     @property
     def difference(self) -> tuple[Array, Array]:
@@ -153,4 +174,8 @@ def _moments(all_rows: Array, after: Array, squares: Array, scale: Array, own: A
         cross = np.outer(common, one @ passed)
         second += zero.sum() * np.outer(common, common) + cross + cross.T + passed.T @ (two[:, None] * passed)
     unreachable = 0.0 if reached is None else float(all_rows[~reached].sum()) / total
-    return Shapes(a, b, first / total**2, second / total_after**2, both / (total * total_after), unreachable)
+    zero, one, two = squares.sum(axis=1)
+    counts = np.divide(before**2, zero, out=np.zeros(bins), where=zero > 0)
+    unanimous = zero * two <= one**2 * (1 + 1e-9)  # all t of a bin are the same
+    covariances = first / total**2, second / total_after**2, both / (total * total_after)
+    return Shapes(a, b, *covariances, counts, unanimous, total_after / total, unreachable)

@@ -62,8 +62,7 @@ def predictions_of(
 def headline_lines(evaluation: Evaluation) -> list[str]:
     """`AUC, signal against qcd: 0.9497 ± 0.0021` and the like."""
     from engine.evaluation.metrics.result import told_apart
-    from engine.evaluation.numbers import with_error
 
-    labels = told_apart({name: line.label for name, line in evaluation.headlines.items()})
-    lines = [f"{labels[name]}: {with_error(line.value, line.error)}" for name, line in evaluation.headlines.items()]
+    labels = told_apart({name: line.title for name, line in evaluation.headlines.items()})
+    lines = [f"{labels[name]}: {line.text}" for name, line in evaluation.headlines.items()]
     return ["the predictions that the run had were used again", *lines] if evaluation.reused else lines

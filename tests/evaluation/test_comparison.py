@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from engine.cli import main
 from engine.errors import UsageError
 from engine.evaluation.comparison import compare
-from engine.evaluation.contenders import Average, contenders, labels_of
+from engine.evaluation.contenders import Average, contenders, labels_of, of_runs
 from engine.evaluation.evaluate import headline_names, metrics_document
 from engine.evaluation.metrics.catalogue import compute
+from engine.evaluation.numbers import with_error
 from engine.evaluation.predictions import Predictions
-from engine.evaluation.repeats import summarise_repeats
-from engine.repeat import summary_lines
+from engine.evaluation.repeats import summarise_repeats, summary_lines
 
 METRICS = {
     "roc": {"of": "jet_class", "signal": "signal", "backgrounds": ["qcd"]},
@@ -100,12 +100,45 @@ def test_the_page_stands_on_its_own_and_shows_curves_of_all(compared):
 
 def test_repeated_runs_are_summarised_in_their_group(folder):
     group = folder / "new" / "0001-repeat"
-    report = summarise_repeats(group, [group / str(number) for number in (1, 2, 4)])
+    _, report = summarise_repeats(group, [group / str(number) for number in (1, 2, 4)])
     assert report == group / "report.html"
     text = report.read_text(encoding="utf-8")
     assert "new: 3 runs" in text
     assert "each run over the mean" in text
     assert len(json.loads((group / "comparison.json").read_text())["headlines"]) > 5
+
+
+def test_the_console_tells_the_error_of_the_mean_as_the_report_does(folder):
+    group = folder / "new" / "0001-repeat"
+    lines, report = summarise_repeats(group, sorted(group.glob("[0-9]")))
+    headlines = json.loads((group / "comparison.json").read_text())["headlines"]
+    text = report.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    for line, headline in zip(lines, headlines.values(), strict=True):
+        (entry,) = headline["contenders"]
+        count = len(entry["values"])
+        shown = with_error(entry["mean"], entry["spread"] / math.sqrt(count))
+        counted = "4 runs" if count == 4 else f"the {count} of 4 runs that have a value"
+        spread = f"mean of {counted}; standard deviation {entry['spread']:.2g}; "
+        assert line.startswith(f"{headline['label']}: {shown} ({spread}")
+        assert f">{shown}{'' if count == 4 else f' ({count} of 4 runs)'}<" in text
+
+
+def test_runs_in_which_nothing_passes_are_left_out_of_the_mean_and_told(tmp_path):
+    def run(number: int, **line: object) -> Path:
+        path = tmp_path / str(number)
+        path.mkdir()
+        document = {"split": "test", "rows": 9, "metrics": {}, "headlines": {"r": {"label": "Rejection", **line}}}
+        (path / "metrics.json").write_text(json.dumps(document))
+        return path
+
+    limits = [run(number, value=None, error=None, lower_limit=limit) for number, limit in ((1, 40.0), (2, 33.5))]
+    known = [run(number, value=value, error=3.0) for number, value in ((3, 50.0), (4, 54.0))]
+    told = [summary_lines(of_runs(tmp_path, runs, "x")) for runs in (limits, known[:1], [*limits, *known])]
+    assert told[0] == ["Rejection: > 33.5 (95 % CL)"]
+    assert told[1] == ["Rejection: 50.0 ± 3.0"]
+    assert told[2][0].startswith(
+        "Rejection: 52.0 ± 2.0 (mean of the 2 of 4 runs that have a value; standard deviation 2"
+    )
 
 
 def test_different_numbers_have_different_labels(folder, compared):
@@ -122,7 +155,8 @@ def test_different_numbers_have_different_labels(folder, compared):
     text = compared[0].read_text(encoding="utf-8")
     assert len(set(labels.values())) == len(labels)
     assert all(f">{label}<" in text for label in labels.values())
-    lines = summary_lines(sorted((folder / "new" / "0001-repeat").glob("[0-9]")))
+    group = folder / "new" / "0001-repeat"
+    lines = summary_lines(of_runs(group, sorted(group.glob("[0-9]")), "new"))
     assert [line.partition(": ")[0] for line in lines] == list(labels.values())
 
 
@@ -156,4 +190,5 @@ def test_the_command_writes_the_report(folder, tmp_path):
 def test_a_ratio_to_nothing_has_no_value():
     assert Average((1.0, 2.0)).over(Average((0.0,))) is None
     assert Average((1.0,)).over(Average((2.0,), 0.1)) == (0.5, None)
+    assert Average((0.03,), 0.01).over(Average((0.001,), 0.01)) is None, "a mean residual, compatible with 0"
     assert labels_of([Path("a/1"), Path("b/1")]) == ["a", "b"]

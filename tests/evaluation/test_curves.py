@@ -86,6 +86,28 @@ def test_working_point_is_the_strictest_threshold_that_reaches_the_efficiency():
     assert working_point(curve, 1.0)["rejection"] == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("count", [1, 40, 3000])
+def test_where_no_background_row_passes_the_rejection_has_a_limit(count):
+    truth = np.arange(count + 10) < 10
+    point = working_point(roc_curve(truth * 1.0, truth, np.ones(count + 10)), 0.5)
+    largest = scipy.stats.binomtest(0, count, alternative="less").proportion_ci(0.95, method="exact").high
+    assert point["rejection"] is None
+    assert point["rejection_limit"] == pytest.approx(1 / largest)
+    assert (1 - 1 / point["rejection_limit"]) ** count == pytest.approx(0.05)
+
+
+def test_weights_lower_the_limit_to_that_of_the_effective_rows_and_signed_sums_have_none():
+    truth = np.arange(60) < 10
+    weights = np.where(np.arange(60) % 2 == 0, 1.0, 5.0)
+    point = working_point(roc_curve(truth * 1.0, truth, weights), 0.5)
+    alone = working_point(roc_curve(truth * 1.0, truth, np.ones(60)), 0.5)
+    share = effective_count(weights[10:]) / 50
+    assert point["rejection_limit"] == pytest.approx(share * alone["rejection_limit"], rel=0.02)
+    signed = roc_curve(np.array([0.9, 0.9, 0.8, 0.1]), np.array([True, False, False, False]), np.array([1.0, -1, 1, 3]))
+    assert "rejection_limit" not in working_point(signed, 1.0)
+    assert working_point(signed, 1.0)["reason"].startswith("the weights of the background that passes")
+
+
 @pytest.mark.parametrize("truth", [np.ones(4, bool), np.zeros(4, bool)])
 def test_a_class_without_rows_has_no_curve(truth):
     with pytest.raises(UnavailableError, match="there is no"):

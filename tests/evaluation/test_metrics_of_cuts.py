@@ -14,7 +14,7 @@ from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.metrics.precision_recall import average_precision
 from engine.evaluation.metrics.precision_recall import precision_recall_curve as own_curve
 from engine.evaluation.metrics.result import MetricResult
-from engine.evaluation.metrics.statistics import binomial_probability, chi2_probability
+from engine.evaluation.metrics.statistics import binomial_probability, chi2_probability, wilson_interval
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.quantities import quantity
 from engine.evaluation.shapes import shapes
@@ -93,6 +93,18 @@ def test_unweighted_shapes_have_the_multinomial_covariance():
     count = round(found.before[0] / (found.before_covariance[0, 0] / (1 - found.before[0])))
     expected = (np.diag(found.before) - np.outer(found.before, found.before)) / count
     np.testing.assert_allclose(found.before_covariance, expected, rtol=1e-9, atol=1e-15)
+
+
+def test_bins_of_one_row_and_bins_in_which_nothing_passes_have_errors():
+    index = np.r_[np.arange(60) % 3, 3, 4, np.full(9, 5)]
+    passes = np.r_[np.arange(60) % 4 > 0, True, False, np.zeros(9, bool)]
+    ratio, error = shapes(index, 6, np.ones(71), passes.astype(float)).asymmetry
+    assert ratio[3:] == pytest.approx([(1 - 71 / 46) / (1 + 71 / 46), 1, 1])
+    assert (error[:3] > 0).all()
+    assert error[3] > error[:3].max(), "one row that passes"
+    assert error[4] > error[5] > 0, "one row of none, nine rows of none that pass"
+    high = wilson_interval(0.0, 9)[1] * 71 / 46
+    assert error[5] == pytest.approx((1 - (1 - high) / (1 + high)) / 2, rel=1e-3)
 
 
 def test_everything_that_passes_leaves_no_difference_and_no_pull():

@@ -12,7 +12,7 @@ import pytest
 from engine.evaluation.differences import covariance_matrices
 from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.metrics.result import MetricResult
-from engine.evaluation.metrics.statistics import core_width, ratio_of_sums
+from engine.evaluation.metrics.statistics import core_width, ratio_of_sums, weighted_mean
 from engine.evaluation.predictions import Predictions
 
 
@@ -96,7 +96,7 @@ def test_distance_is_that_of_brute_force_in_every_bin_and_class(rows):
         own = rows.targets["flavour"] == index
         inclusive, profile = (part for part in result.parts if part.labels["class"] == name)
         assert inclusive.values["mean"] == pytest.approx(far[own].mean(), rel=1e-5)
-        assert inclusive.values["mean_error"] == pytest.approx(far[own].std() / math.sqrt(own.sum()), rel=1e-5)
+        assert inclusive.values["mean_error"] == pytest.approx(far[own].std(ddof=1) / math.sqrt(own.sum()), rel=1e-5)
         assert inclusive.values["beyond"]["0.5"] == pytest.approx((far[own] > 0.5).mean())
         for number in range(3):
             inside = own & (rows.columns["length"] >= edges[number]) & (rows.columns["length"] < edges[number + 1])
@@ -185,3 +185,20 @@ def test_the_scan_goes_through_the_chosen_fraction_and_ends_at_single_background
 def test_fractions_that_mean_nothing_are_told(rows):
     assert "one of them must be above 0" in run("discriminant", rows, signal="signal", fractions={"signal": 1.0}).reason
     assert "no class q" in run("discriminant", rows, signal="signal", fractions={"q": 1.0}).reason
+
+
+def test_the_error_of_a_mean_is_that_of_few_rows_too():
+    rng = np.random.default_rng(4)
+    toys = [weighted_mean(rng.normal(size=3), np.ones(3)) for _ in range(4000)]
+    assert np.mean([error**2 for _, error, _ in toys]) == pytest.approx(np.var([mean for mean, *_ in toys]), rel=0.06)
+    assert np.isnan(weighted_mean(np.ones(1), np.ones(1))[1])
+
+
+def test_a_bin_of_one_row_has_the_spread_of_all_rows_as_its_error(rows):
+    present = np.isfinite(rows.targets["vertex"][:, 0])
+    longest = float(rows.columns["length"][present].max())
+    edges = [0, longest, longest + 1]
+    result = run("distance", rows, of="vertex.position", variables=[{"column": "length", "edges": edges}])
+    profile = result.parts[1].curves
+    assert profile["rows"].tolist() == [present.sum() - 1, 1]
+    assert profile["mean_error"][1] == pytest.approx(profile["mean_error"][0] * np.sqrt(present.sum()), rel=0.01)

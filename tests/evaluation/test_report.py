@@ -15,6 +15,7 @@ from engine.evaluation.evaluate import evaluate
 from engine.evaluation.facts import ReportFacts
 from engine.evaluation.history import History
 from engine.evaluation.html import escape, table
+from engine.evaluation.metrics.catalogue import compute
 from engine.evaluation.numbers import plain, with_error
 from engine.evaluation.report import render_report
 from engine.runs import RunDirectory, describe_environment
@@ -93,7 +94,22 @@ def test_the_report_says_where_the_numbers_come_from(evaluated):
     assert "60,067" in page
     assert "relative_to: leading" in page
     for line in result.headlines.values():
-        assert escape(line.label) in page
+        assert escape(line.title) in page
+
+
+def test_a_class_without_what_is_measured_gives_no_empty_line(make_rows):
+    rows = make_rows(500)  # of light jets, which have no vertex
+    options = {"of": "track_weight", "target": "origin", "classes": ["b", "c"], "by": "flavour"}
+    for kind, chosen in (("object_selection", options), ("distance", {"of": "vertex.position", "by": "flavour"})):
+        result = compute(kind, kind, chosen, rows)
+        assert all(line.value is not None for line in result.headlines)
+        assert {part.labels["class"] for part in result.parts} >= {"b", "c"}
+
+
+def test_the_time_of_a_run_is_one_that_people_read():
+    page = render_report(ReportFacts("x", environment={"started": "2026-11-30T06:20:11+02:00"}), [], History(), [])
+    assert "2026-11-30 04:20 UTC" in page
+    assert "soon" in render_report(ReportFacts("x", environment={"started": "soon"}), [], History(), [])
 
 
 def test_metrics_json_holds_the_headlines_and_every_metric(evaluated, experiment):
@@ -113,6 +129,22 @@ def test_an_evaluation_without_rows_says_so_everywhere(experiment, facts, make_r
     reasons = [metric["reason"] for metric in json.loads(run.metrics.read_text())["metrics"].values()]
     assert all("no row of the test split" in reason for reason in reasons)
     assert "roc has no value: no row of the test split" in run.report.read_text()
+
+
+def test_a_cut_that_no_row_passes_gives_a_sentence_and_no_table_of_zeros(repository, facts, make_rows, tmp_path):
+    options = "{cut: jet_class.signal > 2, variables: [pt, mH]}"
+    metrics = ", ".join(f"{kind}: {options}" for kind in ("asymmetry", "pull", "binomial"))
+    chosen = [f"evaluation.metrics=[{metrics}]", "evaluation.plots=[asymmetry, pull, binomial]"]
+    experiment, run = load_experiment(repository / "specs/calratio.yaml", chosen), RunDirectory(tmp_path)
+    result = evaluate(experiment, {"test": make_rows(200)}, run, facts)
+    page = run.report.read_text(encoding="utf-8")
+    assert result.figures == {}
+    assert not list(run.plots.iterdir())
+    assert "<img" not in page
+    assert "Not drawn: asymmetry_pt, asymmetry_mH, pull_pt, pull_mH. No row passes the cut (in the range" in page
+    assert "Not drawn: binomial_pt, binomial_mH. No row passes the cut, so that there is nothing to test." in page
+    assert [line.label for line in result.headlines.values()] == ["Efficiency of jet_class.signal > 2"] * 3
+    assert all(line.value == 0 and line.error > 0 for line in result.headlines.values())
 
 
 def test_predictions_of_another_split_are_refused(experiment, facts, make_rows, tmp_path):

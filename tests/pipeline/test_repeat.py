@@ -67,7 +67,8 @@ def test_mean_and_spread_are_told(group: tuple[Path, str]) -> None:
     mean, low = statistics.fmean(each["value"] for each in values), min(each["value"] for each in values)
     shown = float(line.removeprefix(values[0]["label"] + ": ").split()[0].replace(",", ""))
     assert shown == pytest.approx(mean, abs=statistics.stdev(each["value"] for each in values))
-    assert f"(2 runs, {low:.4g} to " in line
+    assert "(mean of 2 runs; standard deviation " in line
+    assert f"; {low:.4g} to " in line
     assert "2 of 2 runs in runs/calratio/0002-repeat are complete" in output
     assert output.rstrip().endswith("report runs/calratio/0002-repeat/report.html")
     assert values[0]["label"] in (folder / "report.html").read_text()

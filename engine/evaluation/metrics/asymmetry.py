@@ -11,7 +11,7 @@ import numpy as np
 from engine.data.columns import Array
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
-from engine.evaluation.metrics.statistics import weighted_fraction
+from engine.evaluation.metrics.statistics import effective_count, weighted_fraction, wilson_interval
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.quantities import quantity, selected
 from engine.evaluation.rows import row_weights
@@ -81,15 +81,24 @@ def _compared(
     applied = make_cut(predictions, cut, weight, cut_weight, reweight)
     binned = make_variables(predictions, required(variables, "variables"))
     parts = [shape_part(each, applied, kind) for each in binned]
-    passed, error = weighted_fraction(applied.passes, applied.weights)
+    passed, error = efficiency_of(applied)
     headlines = [Headline(f"Efficiency of {cut}", passed, error)]
     headlines += [
         Headline(f"Chi squared over degrees of freedom, {part.labels['variable']}", part.values["chi2_per_degree"])
         for part in parts
-        if part.reason is None
+        if part.reason is None and part.values["degrees_of_freedom"]
     ]
     described = {"efficiency": passed, "rows": len(predictions), "rows_after": int(applied.passes.sum())}
     return Computed({**described, "variables": facts(binned)}, tuple(parts), tuple(headlines))
+
+
+def efficiency_of(cut: Cut) -> tuple[float, float]:
+    """Weighted efficiency of a cut and its error; half of the Wilson interval where all rows pass, or none."""
+    passed, error = weighted_fraction(cut.passes, cut.weights)
+    if error > 0:
+        return passed, error
+    low, high = wilson_interval(passed, effective_count(cut.weights))
+    return passed, (high - low) / 2
 
 
 def required(value: Any, key: str) -> Any:

@@ -22,7 +22,8 @@ SIGNIFICANT = 0.05
 def binomial(predictions: Predictions, *, cut: str | None = None, variables: Sequence[VariableSpec] = ()) -> Computed:
     """Rows before and after a cut in each bin, what the overall efficiency makes one expect, and the p-value.
 
-    Rows are counted: a binomial probability has no weights. The efficiency is that of all selected rows.
+    Rows are counted: a binomial probability has no weights. The efficiency is that of all selected rows. Where it is 0
+    or 1 it is so in every bin, and there is nothing to test.
     """
     passes = selected(predictions, required(cut, "cut"))
     efficiency = float(passes.mean()) if len(passes) else 0.0
@@ -30,15 +31,21 @@ def binomial(predictions: Predictions, *, cut: str | None = None, variables: Seq
     binned = make_variables(predictions, required(variables, "variables"))
     parts = [_part(each, passes, efficiency) for each in binned]
     headlines = [Headline(f"Efficiency of {cut}", efficiency, (high - low) / 2)]
-    headlines += [
-        Headline(f"Bins with p < {SIGNIFICANT}, {part.labels['variable']}", part.values["significant"])
-        for part in parts
-    ]
+    headlines += [_significant(part) for part in parts if part.reason is None]
     described = {"efficiency": efficiency, "rows": len(passes), "rows_after": int(passes.sum())}
     return Computed({**described, "variables": facts(binned)}, tuple(parts), tuple(headlines))
 
 
+def _significant(part: Part) -> Headline:
+    values = part.values
+    chance = f"of {values['bins']}, {values['expected_significant']:.2g} expected by chance"
+    return Headline(f"Bins with p < {SIGNIFICANT}, {part.labels['variable']}", values["significant"], note=chance)
+
+
 def _part(variable: Variable, passes: Array, efficiency: float) -> Part:
+    if efficiency in (0.0, 1.0):
+        reason = f"{'every' if efficiency else 'no'} row passes the cut, so that there is nothing to test"
+        return Part({"variable": variable.name}, {}, reason=reason)
     before = variable.sums(np.ones(len(passes))).astype(np.int64)
     after = variable.sums(passes.astype(np.float64)).astype(np.int64)
     probabilities = np.asarray(

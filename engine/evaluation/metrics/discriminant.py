@@ -13,7 +13,7 @@ from engine.evaluation.grouping import Per
 from engine.evaluation.metrics.classweights import members
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
-from engine.evaluation.metrics.roc import against, comparisons, part_of_curve
+from engine.evaluation.metrics.roc import against, comparisons, part_of_curve, rejection_headline
 from engine.evaluation.metrics.statistics import weighted_fraction, weighted_quantiles
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import Labelled, UnavailableError, labelled
@@ -88,10 +88,9 @@ def _headlines(part: Part) -> list[Headline]:
     if part.labels["group"] != "all":
         return []
     return [
-        Headline(
+        rejection_headline(
             f"Rejection by the discriminant at {100 * point['signal_efficiency']:g} % efficiency, {against(part)}",
-            point["rejection"],
-            point["rejection_error"],
+            point,
         )
         for point in part.values.get("working_points", ())
     ]

@@ -41,7 +41,8 @@ def distance(
         parts.append(part)
         of_class = "" if name == "all" else f", {name}"
         headline = f"Mean distance of {found.output} from {found.target}{of_class}{unit}"
-        headlines.append(Headline(headline, part.values["mean"], part.values["mean_error"]))
+        if part.reason is None:
+            headlines.append(Headline(headline, part.values["mean"], part.values["mean_error"]))
         parts += [_profile(name, each, found.rows[own], far[own], found.weights[own]) for each in binned]
     described = {"of": found.output, "target": found.target, "unit": found.unit, "not_finite": found.not_finite}
     return Computed({**described, "variables": facts(binned)}, tuple(parts), tuple(headlines))
@@ -60,14 +61,19 @@ def _part(name: str, far: Array, weights: Array, beyond: Sequence[float]) -> Par
 
 
 def _profile(name: str, variable: Variable, rows: Array, far: Array, weights: Array) -> Part:
-    """Mean, its error and the median in each bin; NaN where a bin is empty."""
+    """Mean, its error and the median in each bin; NaN where a bin is empty.
+
+    The spread in a bin of one row is not known; its error is the standard deviation over all rows.
+    """
+    alone = weighted_mean(far, weights)[2] if len(far) > 1 and weights.sum() > 0 else np.nan
     index = variable.index[rows]
     values = np.full((4, variable.bins), np.nan)
     values[3] = np.bincount(index[index >= 0], minlength=variable.bins)
     for number in range(variable.bins):
         inside = index == number
         if inside.any() and weights[inside].sum() > 0:
-            values[:2, number] = weighted_mean(far[inside], weights[inside])[:2]
+            mean, error, _ = weighted_mean(far[inside], weights[inside])
+            values[:2, number] = mean, error if np.isfinite(error) else alone
             values[2, number] = weighted_quantiles(far[inside], weights[inside], (0.5,))[0]
     curves = dict(zip(("mean", "mean_error", "median", "rows"), values, strict=True))
     return Part({"class": name, "variable": variable.name}, {}, {**variable.curves, **curves})

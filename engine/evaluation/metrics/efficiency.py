@@ -44,8 +44,10 @@ def efficiency(
             parts.append(_part({"class": other, "group": "all"}, passes[mask], rows.weights[mask]))
     first = parts[0].values
     error = None if first["efficiency"] is None else (first["high"] - first["low"]) / 2
-    facts = {"of": rows.output, "target": rows.target, "signal": name, "categories": _categories(per)}
-    return Computed(facts, tuple(parts), (Headline(f"Efficiency for {name}", first["efficiency"], error),))
+    cut = "class of highest output" if threshold is None else f"score > {threshold:g}"
+    facts = {"of": rows.output, "target": rows.target, "signal": name, "cut": cut, "categories": _categories(per)}
+    headline = Headline(f"Efficiency for {name}", first["efficiency"], error, note=cut)
+    return Computed(facts, tuple(parts), (headline,))
 
 
 def _categories(per: Per) -> list[str]:

@@ -53,14 +53,16 @@ def object_selection(
     counts = _count(scores, right, present, threshold, relative)
     weights = row_weights(predictions, weight)
     binned = make_variables(predictions, variables)
+    cut = f"{'score' if value is None else value} > {threshold:g}" + (" of the largest of the row" if relative else "")
     parts: list[Part] = []
     headlines: list[Headline] = []
     for name, mask in classes_by(predictions, by):
         part = _part(name, counts, weights, mask)
         parts.append(part)
-        headlines += _headlines(output, part)
+        headlines += _headlines(output, part, cut) if part.reason is None else []
         parts += [_profile(name, each, counts, weights, mask) for each in binned]
-    return Computed({"of": output, "target": chosen, "variables": facts(binned)}, tuple(parts), tuple(headlines))
+    described = {"of": output, "target": chosen, "cut": cut, "variables": facts(binned)}
+    return Computed(described, tuple(parts), tuple(headlines))
 
 
 def object_scores(predictions: Predictions, output: str, value: str | None) -> Array:
@@ -123,12 +125,15 @@ def _profile(name: str, variable: Variable, counts: Selected, weights: Array, ma
     return Part({"class": name, "variable": variable.name}, {}, {**variable.curves, **curves})
 
 
-def _headlines(output: str, part: Part) -> list[Headline]:
+def _headlines(output: str, part: Part, cut: str) -> list[Headline]:
     name = part.labels["class"]
     of_class = "" if name == "all" else f", {name}"
     return [
         Headline(
-            f"{key.capitalize()} of the objects by {output}{of_class}", part.values[key], part.values[f"{key}_error"]
+            f"{key.capitalize()} of the objects by {output}{of_class}",
+            part.values[key],
+            part.values[f"{key}_error"],
+            note=cut,
         )
         for key in ("efficiency", "purity")
     ]

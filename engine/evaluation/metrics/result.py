@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.numbers import with_error
 
 CURVE_POINTS = 200
 
@@ -44,11 +45,35 @@ class Part:
 
 @dataclass(frozen=True)
 class Headline:
-    """A number worth the first page: what it is, its value and its statistical error where it has one."""
+    """A number worth the first page: what it is, its value and its statistical error where it has one.
+
+    Attributes:
+        label: what it is; its name in `metrics.json` is made of it.
+        value, error: numbers.
+        lower_limit: at 95 % CL, for a value that the rows are too few for, such as a rejection where none passes.
+        note: what else one has to know of it, such as the cut.
+    """
 
     label: str
     value: float | None
     error: float | None = None
+    lower_limit: float | None = None
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """Label and note."""
+        return f"{self.label} ({self.note})" if self.note else self.label
+
+    @property
+    def text(self) -> str:
+        """`0.9497 ± 0.0021`, `> 334 (95 % CL)`, or a dash."""
+        return with_error(self.value, self.error, self.lower_limit)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in `metrics.json`."""
+        limit = {} if self.lower_limit is None else {"lower_limit": self.lower_limit}
+        return {"label": self.title, "value": self.value, "error": self.error, **limit}
 
 
 def told_apart(labels: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from engine.evaluation.grouping import Per, groups
 from engine.evaluation.metrics.classweights import Normalise, background_sets, class_weights, members, signals
 from engine.evaluation.metrics.registry import Computed, metric
 from engine.evaluation.metrics.result import Headline, Part
+from engine.evaluation.metrics.statistics import effective_count, limit_where_none_passes
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.rows import Labelled, UnavailableError, labelled
 from engine.statistics import area_under_curve
@@ -29,12 +30,14 @@ class RocCurve:
         thresholds: shape (p,), descending, first one infinite.
         signal, background: efficiencies, shape (p,).
         background_error: statistical error of the background efficiency, shape (p,).
+        background_count: effective number of background rows.
     """
 
     thresholds: Array
     signal: Array
     background: Array
     background_error: Array
+    background_count: float
 
 
 def roc_curve(scores: Array, is_signal: Array, weights: Array) -> RocCurve:
@@ -53,7 +56,8 @@ def roc_curve(scores: Array, is_signal: Array, weights: Array) -> RocCurve:
     failed_squares = passed_squares[-1] - passed_squares
     variance = (1 - efficiency) ** 2 * passed_squares + efficiency**2 * failed_squares
     error = np.sqrt(np.maximum(variance, 0.0)) / passed[-1]
-    return RocCurve(np.r_[np.inf, ordered[last]], passed_signal / passed_signal[-1], efficiency, error)
+    count = effective_count(weights[~is_signal])
+    return RocCurve(np.r_[np.inf, ordered[last]], passed_signal / passed_signal[-1], efficiency, error, count)
 
 
 def require_weights(is_signal: Array, weights: Array) -> None:
@@ -90,7 +94,10 @@ def area_error(scores: Array, is_signal: Array, weights: Array) -> float:
 
 
 def working_point(curve: RocCurve, efficiency: float) -> dict[str, Any]:
-    """Threshold, background efficiency and rejection at a signal efficiency, linear between the points of the curve."""
+    """Threshold, background efficiency and rejection at a signal efficiency, linear between the points of the curve.
+
+    Where no background row passes there is a lower limit of the rejection (95 % CL) in its place.
+    """
     rising = np.maximum.accumulate(curve.signal)
     after = int(np.clip(np.searchsorted(rising, efficiency), 1, len(rising) - 1))
     low, high = rising[after - 1], rising[after]
@@ -100,7 +107,11 @@ def working_point(curve: RocCurve, efficiency: float) -> dict[str, Any]:
     point: dict[str, Any] = {"signal_efficiency": efficiency, "threshold": float(curve.thresholds[after])}
     point |= {"background_efficiency": background, "background_efficiency_error": error}
     if background <= 0:
-        return point | {"rejection": None, "rejection_error": None, "reason": "no background row passes"}
+        point |= {"rejection": None, "rejection_error": None}
+        if error > 0:
+            return point | {"reason": "the weights of the background that passes do not sum to more than 0"}
+        limit = 1 / limit_where_none_passes(curve.background_count)
+        return point | {"rejection_limit": limit, "reason": "no background row passes"}
     return point | {"rejection": 1 / background, "rejection_error": error / background**2}
 
 
@@ -176,6 +187,7 @@ def part_of_curve(rows: Labelled, weights: Array, comparison: Comparison, workin
         "signal_rows": int(is_signal.sum()),
         "background_rows": int((~is_signal).sum()),
         "negative_weights": int((weights[mask] < 0).sum()),
+        "rejection_limit": 1 / limit_where_none_passes(curve.background_count),
         "working_points": [working_point(curve, efficiency) for efficiency in working_points],
     }
     curves = {"signal_efficiency": curve.signal, "background_efficiency": curve.background}
@@ -189,8 +201,13 @@ def _headlines(parts: Sequence[Part]) -> tuple[Headline, ...]:
         found += headlines([part], "AUC", "auc")
         for point in part.values.get("working_points", ()) if part.labels["group"] == "all" else ():
             label = f"Rejection at {100 * point['signal_efficiency']:g} % efficiency, {against(part)}"
-            found.append(Headline(label, point["rejection"], point["rejection_error"]))
+            found.append(rejection_headline(label, point))
     return tuple(found)
+
+
+def rejection_headline(label: str, point: Mapping[str, Any]) -> Headline:
+    """The rejection at a working point, or its lower limit."""
+    return Headline(label, point["rejection"], point["rejection_error"], point.get("rejection_limit"))
 
 
 def headlines(parts: Sequence[Part], title: str, value: str) -> list[Headline]:

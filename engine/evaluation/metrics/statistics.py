@@ -10,6 +10,7 @@ import numpy as np
 from engine.data.columns import Array
 
 ONE_SIGMA = 1.0
+CONFIDENCE = 0.95  # of limits, as is usual in the field
 
 
 def effective_count(weights: Array) -> float:
@@ -30,6 +31,19 @@ def wilson_interval(fraction: float, count: float, sigmas: float = ONE_SIGMA) ->
     centre = (fraction + square / (2 * count)) / (1 + square / count)
     half = sigmas / (1 + square / count) * math.sqrt(fraction * (1 - fraction) / count + square / (4 * count**2))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def limit_where_none_passes(count: float) -> float:
+    """Upper limit (95 % CL) on the efficiency of a cut that none of `count` rows passes.
+
+    That of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404: the efficiency e with (1 - e)^n = 0.05, which is
+    3.0 / n for many rows. Weighted rows enter with their effective number.
+
+    Example:
+        >>> round(limit_where_none_passes(1000), 6)
+        0.002991
+    """
+    return 1.0 if count <= 0 else float(-np.expm1(math.log(1 - CONFIDENCE) / count))
 
 
 def weighted_fraction(passes: Array, weights: Array) -> tuple[float, float]:
@@ -109,10 +123,11 @@ def core_width(values: Array, weights: Array) -> tuple[float, float]:
 
 
 def weighted_mean(values: Array, weights: Array) -> tuple[float, float, float]:
-    """Mean, its error and the standard deviation."""
+    """Mean, its error and the standard deviation; a single row has no error, which is NaN."""
     mean = float(np.average(values, weights=weights))
     variance = max(float(np.average((values - mean) ** 2, weights=weights)), 0.0)
-    return mean, math.sqrt(variance / effective_count(weights)), math.sqrt(variance)
+    freedom = effective_count(weights) - 1  # the mean is of the same rows
+    return mean, math.sqrt(variance / freedom) if freedom > 1e-9 else math.nan, math.sqrt(variance)
 
 
 def chi2_probability(chi2: float, degrees: int) -> float:

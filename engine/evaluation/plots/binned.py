@@ -10,7 +10,7 @@ import numpy as np
 from engine.data.columns import Array
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.registry import PlotContext
-from engine.evaluation.plots.style import SYMBOLS
+from engine.evaluation.plots.style import SYMBOLS, log_height
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def edges_of(part: Part) -> Array:
 
 def set_axis(axes: Axes, context: PlotContext, look: Mapping[str, Any], edges: Array) -> None:
     """Title, unit, limits, scale and ticks of the variable's axis."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set_xlabel(axis_name(context, look))
     if look.get("log") and edges[0] > 0:
@@ -46,6 +46,8 @@ def set_axis(axes: Axes, context: PlotContext, look: Mapping[str, Any], edges: A
         axes.tick_params(axis="x", which="minor", bottom=False, top=False)
         if len(members) <= FEW_TICKS:
             axes.set_xticks(members, [f"{value:g}" for value in members])
+        elif all(float(value).is_integer() for value in members):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def axis_name(context: PlotContext, look: Mapping[str, Any]) -> str:
@@ -62,10 +64,33 @@ def set_height(axes: Axes, values: Sequence[Array], errors: Sequence[Array]) -> 
     positive = np.concatenate([each[each > 0] for each in values])
     lowest = float(positive.min()) if len(positive) else top
     if top > STEEP * lowest:
-        axes.set_ylim(lowest / 3, 1.5 * top)
-        axes.set_yscale("log")
+        log_height(axes, lowest, top)
     else:
         axes.set_ylim(0, 1.05 * top)
+
+
+def mark_outside(axes: Axes, places: Array, values: Array, colour: str = "black") -> None:
+    """Triangles at the edge of a panel for points that are beyond it.
+
+    Args:
+        axes: with its final limits.
+        places: abscissae, shape (n,).
+        values: ordinates, shape (n,); NaN for none.
+        colour: of the triangles.
+    """
+    low, high = axes.get_ylim()
+    for beyond, edge, marker in ((values > high, high, "^"), (values < low, low, "v")):
+        if beyond.any():
+            axes.plot(
+                places[beyond], np.full(int(beyond.sum()), edge), marker, color=colour, clip_on=False, markersize=5
+            )
+
+
+def middles(edges: Array, log: bool = False, ratio: float = 0.5) -> Array:
+    """Places in the bins, by default their middles, geometric ones for a logarithmic axis; shape (bins,)."""
+    low, high = edges[:-1], edges[1:]
+    places: Array = low * (high / low) ** ratio if log and edges[0] > 0 else low + ratio * (high - low)
+    return places
 
 
 def points(
@@ -82,8 +107,7 @@ def points(
         look: of `errorbar`.
     """
     low, high = edges[:-1], edges[1:]
-    ratio = 0.5 + shift
-    middle = low * (high / low) ** ratio if log and edges[0] > 0 else low + ratio * (high - low)
+    middle = middles(edges, log, 0.5 + shift)
     used = np.isfinite(values)
     bars = None if errors is None else np.nan_to_num(errors[used])
     style: dict[str, Any] = {"fmt": "o", "markersize": 4.5, "elinewidth": 1.2} | look

@@ -11,7 +11,7 @@ import numpy as np
 from engine.data.columns import Array
 from engine.evaluation.contenders import Contender
 from engine.evaluation.plots.registry import Drawing
-from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp, style, with_ratio
+from engine.evaluation.plots.style import GREY, colour, legend_above, log_scale, new_figure, stamp, style, with_ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,7 +197,7 @@ def _finish(
     top = float(tops.max(initial=0.0)) or 1.0
     if shape.log:
         upper.set_ylim(max(float(means.min(initial=top)) / 1.2, 1e-6), 1.2 * top)
-        upper.set_yscale("log")
+        log_scale(upper)
     else:
         upper.set_ylim(0, 1.05 * top)
     words = {key: _text(value) for key, value in labels.items()}

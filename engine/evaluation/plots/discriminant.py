@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,22 @@ from engine.evaluation.metrics.discriminant import discriminant_scores
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.histograms import draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.roc import MOST_CURVES, draw_curve
-from engine.evaluation.plots.style import GREY, colour, legend_above, line, make_room, new_figure, stamp
+from engine.evaluation.plots.roc import MOST_CURVES, draw_curve, draw_limits, limit_sentence
+from engine.evaluation.plots.style import (
+    GREY,
+    colour,
+    legend_above,
+    line,
+    log_height,
+    log_scale,
+    make_room,
+    new_figure,
+    stamp,
+)
 from engine.evaluation.rows import labelled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BINS = 60
 LINES = ("-", "--", "-.", ":")
@@ -56,23 +70,24 @@ def _distributions(context: PlotContext, name: str, result: MetricResult) -> Dra
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     figure = new_figure()
     axes = figure.subplots()
-    tops, bottoms = [1e-3], []
+    tops, bottoms, outside = [1e-3], [], 0
     for index, label in enumerate(rows.classes):
         own = members(rows, [label])
         histogram = fill(scores[own], rows.weights[own], edges).scaled_to_one()
         if not (histogram.sums > 0).any():
             continue
+        outside += histogram.below + histogram.above
         draw_steps(axes, histogram, f"{label} ({histogram.rows:,})", color=colour(index), linestyle=line(index))
         tops.append(float((histogram.sums + histogram.errors).max()))
         bottoms.append(float(histogram.sums[histogram.sums > 0].min()))
-    axes.set_ylim(max(min(bottoms, default=1e-4) / 2, 1e-7), 1.5 * max(tops))
-    axes.set_yscale("log")
+    log_height(axes, max(min(bottoms, default=1e-4), 1e-7), max(tops))
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(formula(result))
     axes.set_ylabel("Fraction per bin")
     legend_above(axes)
     stamp(axes, context.title, f"{context.predictions.which} split")
     caption = f"Distribution of {formula(result)} of {result.facts['of']} for each class, of unit area."
+    caption += f" {outside:,} rows outside of the axis are in its first and last bin." if outside else ""
     return Drawing(name, figure, caption)
 
 
@@ -82,14 +97,11 @@ def _rejections(context: PlotContext, name: str, result: MetricResult, parts: Se
         return empty_drawing(name, f"{parts[0].reason}" if parts else "there is no background")
     figure = new_figure()
     axes = figure.subplots()
-    axes.set_yscale("log")
+    log_scale(axes)
     for index, part in enumerate(drawn):
         label = ", ".join(part.labels["background"])
         draw_curve(axes, part, label if part.labels["group"] == "all" else f"{label}, {part.labels['group']}", index)
-        found = [point for point in part.values["working_points"] if point["rejection"] is not None]
-        marks = np.asarray([[p["signal_efficiency"], p["rejection"], p["rejection_error"]] for p in found])
-        if len(marks):
-            axes.errorbar(marks[:, 0], marks[:, 1], yerr=marks[:, 2], fmt="o", color=colour(index), markersize=4)
+        _mark_working_points(axes, part, index)
     points = [point["signal_efficiency"] for point in drawn[0].values["working_points"]]
     start = min([0.5, *(0.9 * point for point in points)])
     axes.set_xlim(start, 1)
@@ -104,14 +116,28 @@ def _rejections(context: PlotContext, name: str, result: MetricResult, parts: Se
     caption = (
         f"Rejection of each background (1 / efficiency) by {formula(result)} of {result.facts['of']} against the "
         f"{result.facts['signal']} efficiency; bands and bars at the working points are binomial errors."
+        f"{limit_sentence(drawn, start)}"
     )
     return Drawing(name, figure, caption)
+
+
+def _mark_working_points(axes: Axes, part: Part, index: int) -> None:
+    """Points with the errors of the background efficiency carried over, arrows where there is a lower limit alone."""
+    points = part.values["working_points"]
+    found = [point for point in points if point["rejection"] is not None]
+    keys = ("signal_efficiency", "background_efficiency", "background_efficiency_error")
+    at, passed, error = np.asarray([[point[key] for key in keys] for point in found]).reshape(-1, 3).T
+    bars = [1 / passed - 1 / (passed + error), 1 / np.maximum(passed - error, passed / 3) - 1 / passed]
+    axes.errorbar(at, 1 / passed, yerr=bars, fmt="o", color=colour(index), markersize=4)
+    limited = [point["signal_efficiency"] for point in points if "rejection_limit" in point]
+    if limited:
+        draw_limits(axes, limited, part, index)
 
 
 def _scan(context: PlotContext, name: str, result: MetricResult, parts: Sequence[Part]) -> Drawing:
     figure = new_figure()
     axes = figure.subplots()
-    axes.set_yscale("log")
+    log_scale(axes)
     points = list(dict.fromkeys(part.labels["signal_efficiency"] for part in parts))
     names = list(dict.fromkeys(part.labels["background"][0] for part in parts))
     for part in parts:
@@ -133,5 +159,10 @@ def _scan(context: PlotContext, name: str, result: MetricResult, parts: Sequence
     caption = (
         f"Background rejection at fixed {result.facts['signal']} efficiency while the fraction of {varied} in the "
         "discriminant changes; the dotted line is the one that is used."
+        f"{' Where a line is missing, no background row passes.' if _gaps(parts) else ''}"
     )
     return Drawing(name, figure, caption)
+
+
+def _gaps(parts: Sequence[Part]) -> bool:
+    return any(bool(np.isnan(part.curves["rejection"]).any()) for part in parts)

@@ -13,7 +13,7 @@ from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis
 from engine.evaluation.plots.histograms import draw_band, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp
+from engine.evaluation.plots.style import colour, legend_above, line, log_height, new_figure, stamp
 
 BINS = 60
 MARKERS = ("o", "s", "^", "v", "D", "P")
@@ -50,27 +50,28 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
     edges = np.geomspace(max(low, high * 1e-6), high * 1.001, BINS + 1)
     figure = new_figure()
     axes = figure.subplots()
-    highest, lowest = 0.0, 1.0
+    highest, lowest, below = 0.0, 1.0, 0
     for index, (label, mask) in enumerate(classes_by(rows, options["by"])):
         own = mask[found.rows]
         histogram = fill(far[own], found.weights[own], edges).scaled_to_one()
         mean = next(part.values["mean"] for part in result.parts if part.labels == {"class": label})
         if mean is None or not (histogram.sums > 0).any():
             continue
+        below += histogram.below
         text = f"{label} ({int(own.sum()):,}), mean {mean:.3g}{_unit(result).replace('[', '').replace(']', '')}"
         axes.stairs(histogram.sums, edges, color=colour(index), linestyle=line(index), linewidth=1.8, label=text)
         draw_band(axes, edges, histogram.sums, histogram.errors, colour(index))
-        highest = max(highest, float(histogram.sums.max()))
+        highest = max(highest, float((histogram.sums + histogram.errors).max()))
         lowest = min(lowest, float(histogram.sums[histogram.sums > 0].min()))
-    axes.set_ylim(lowest / 2, 1.5 * max(highest, lowest))
-    axes.set_yscale("log")
+    log_height(axes, lowest, max(highest, lowest))
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(f"Distance of {found.output} from {found.target}{_unit(result)}")
     axes.set_ylabel("Fraction per bin")
     legend_above(axes, columns=1)
     stamp(axes, context.title, f"{context.predictions.which} split")
-    return Drawing(name, figure, "Distance between output and target; the first and last bin hold what lies outside.")
+    closer = f" The first bin holds {below:,} rows that are closer than the axis begins." if below else ""
+    return Drawing(name, figure, f"Distance between output and target, of unit area.{closer}")
 
 
 def _profile(
@@ -92,7 +93,10 @@ def _profile(
     axes.set_ylim(0, 1.05 * top or 1.0)
     axes.set_ylabel(f"Mean distance{_unit(result)}")
     set_axis(axes, context, look, edges)
-    legend_above(axes, columns=3, floor=0.0)
+    by = result.options["by"]
+    if by is not None:
+        legend_above(axes, title=f"{by.capitalize()} of the row", floor=0.0)
     stamp(axes, context.title, f"{context.predictions.which} split")
-    caption = f"Mean distance of {result.facts['of']} from {result.facts['target']} with the error of the mean."
+    caption = f"Mean distance of {result.facts['of']} from {result.facts['target']} with the error of the mean"
+    caption += "; in a bin of one row that is the standard deviation over all rows."
     return Drawing(name, figure, caption)

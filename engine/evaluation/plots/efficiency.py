@@ -47,11 +47,11 @@ def _draw(context: PlotContext, name: str, result: MetricResult) -> Drawing:
         axes.axhline(part.values["efficiency"], color=colour(index), linestyle=line(index), linewidth=1.5, label=label)
     axes.set_ylim(0, 1)
     axes.set_ylabel(f"Fraction taken for {signal}")
-    legend_above(axes, columns=2, floor=0.0)
+    legend_above(axes, columns=2, title=f"Taken for {signal}: {result.facts['cut']}", floor=0.0)
     axes.set_yticks(np.linspace(0, 1, 6))
     stamp(axes, context.title, f"{context.predictions.which} split, {own[0].values['rows']:,} {signal} rows")
-    what = "score above the threshold" if result.options["threshold"] is not None else "class of highest output"
-    caption = f"Fraction of the {signal} rows that are taken for {signal} ({what}), with 68 % Wilson intervals."
+    taken = f"taken for {signal} ({result.facts['cut']} of {result.facts['of']})"
+    caption = f"Fraction of the {signal} rows that are {taken}, with 68 % Wilson intervals."
     return Drawing(name, figure, caption)
 
 

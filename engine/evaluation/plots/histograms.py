@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.data.columns import Array
+from engine.evaluation.plots.binned import mark_outside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,12 +22,20 @@ class Histogram:
         edges: shape (bins + 1,).
         sums, errors: sum of weights and root of the sum of squared weights, shape (bins,).
         rows: number of rows.
+        below, above: number of those that are outside of the edges.
     """
 
     edges: Array
     sums: Array
     errors: Array
     rows: int
+    below: int = 0
+    above: int = 0
+
+    @property
+    def outside(self) -> str:
+        """`outside: 12 below, 30 above`; empty where there are none."""
+        return f"outside: {self.below:,} below, {self.above:,} above" if self.below or self.above else ""
 
     @property
     def centres(self) -> Array:
@@ -34,19 +43,25 @@ class Histogram:
         centres: Array = (self.edges[1:] + self.edges[:-1]) / 2
         return centres
 
-    def scaled_to_one(self) -> Histogram:
-        """The same shape with bin contents that sum to 1; unchanged where the sum is not positive."""
-        total = float(self.sums.sum())
+    def scaled_to_one(self, total: float | None = None) -> Histogram:
+        """Bin contents as shares of `total`, by default of their own sum; unchanged where that is not positive."""
+        total = float(self.sums.sum()) if total is None else total
         factor = 1 / total if total > 0 else 1.0
-        return Histogram(self.edges, self.sums * factor, self.errors * factor, self.rows)
+        return replace(self, sums=self.sums * factor, errors=self.errors * factor)
 
 
-def fill(values: Array, weights: Array, edges: Array) -> Histogram:
-    """Histogram of values, shape (n,); those outside the edges go to the first and last bin, so that none is lost."""
-    index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    sums = np.bincount(index, weights, minlength=len(edges) - 1)
-    squares = np.bincount(index, np.square(weights), minlength=len(edges) - 1)
-    return Histogram(edges, sums, np.sqrt(squares), len(values))
+def fill(values: Array, weights: Array, edges: Array, keep: bool = True) -> Histogram:
+    """Histogram of values, shape (n,).
+
+    Those outside of the edges are counted, and go to the first and last bin, so that none is lost; with `keep=False`
+    they are in no bin.
+    """
+    below, above = values < edges[0], values > edges[-1]
+    taken = np.ones(len(values), dtype=bool) if keep else ~(below | above)
+    index = np.clip(np.searchsorted(edges, values[taken], side="right") - 1, 0, len(edges) - 2)
+    sums = np.bincount(index, weights[taken], minlength=len(edges) - 1)
+    squares = np.bincount(index, np.square(weights[taken]), minlength=len(edges) - 1)
+    return Histogram(edges, sums, np.sqrt(squares), len(values), int(below.sum()), int(above.sum()))
 
 
 def draw_steps(axes: Axes, histogram: Histogram, label: str, filled: bool = False, **look: Any) -> None:
@@ -103,11 +118,8 @@ def draw_ratio(axes: Axes, above: Histogram, below: Histogram, title: str, colou
         markersize=3.5,
         elinewidth=1.0,
     )
-    for outside, edge, marker in ((used & (ratio > high), high, "^"), (used & (ratio < low), low, "v")):
-        if outside.any():
-            edges = np.full(int(outside.sum()), edge)
-            axes.plot(above.centres[outside], edges, marker, color="black", clip_on=False, markersize=5)
     axes.set_ylim(low, high)
+    mark_outside(axes, above.centres[used], ratio[used])
     axes.minorticks_off()
     axes.set_ylabel(title, loc="center", fontsize=12)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.plots.registry import Drawing, PlotContext, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp
+from engine.evaluation.plots.style import GREY, colour, legend_above, log_scale, new_figure, stamp
 from engine.evaluation.rows import UnavailableError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "train": {"color": colour(0), "linestyle": "-", "marker": "o"},
     "validation": {"color": colour(1), "linestyle": "--", "marker": "s"},
 }
+DASHES = ("-", "--", "-.", ":")  # learning rates are often the same and lie upon each other
 COLUMNS = 3
 
 
@@ -52,7 +53,7 @@ def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> N
     from matplotlib.ticker import MaxNLocator
 
     for index, (part, curve) in enumerate(curves.items()):
-        look = LOOKS.get(part, {"color": colour(index), "linestyle": "-", "marker": "o"})
+        look = LOOKS.get(part, {"color": colour(index), "linestyle": DASHES[index % len(DASHES)], "marker": "o"})
         epochs = sorted(curve)
         size = 4 if len(epochs) <= 40 else 0
         axes.plot(epochs, [curve[epoch] for epoch in epochs], label=part, markersize=size, **look)
@@ -60,7 +61,7 @@ def _panel(axes: Axes, quantity: str, curves: Curves, context: PlotContext) -> N
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.minorticks_off()
     if quantity == "learning rate" and all(value > 0 for curve in curves.values() for value in curve.values()):
-        axes.set_yscale("log")
+        log_scale(axes)
         low, high = axes.get_ylim()
         axes.set_ylim(low / 1.5, high * 1.5)
     else:

@@ -13,7 +13,7 @@ from engine.evaluation.plots.binned import by_variable, edges_of, points, set_ax
 from engine.evaluation.plots.distance import MARKERS
 from engine.evaluation.plots.histograms import draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, line, new_figure, stamp
+from engine.evaluation.plots.style import colour, legend_above, line, log_height, new_figure, stamp
 from engine.evaluation.rows import row_weights, spread
 
 BINS = 50
@@ -60,9 +60,9 @@ def _scores(context: PlotContext, name: str, result: MetricResult) -> Drawing:
         draw_steps(axes, histogram, f"{label} ({histogram.rows:,})", color=colour(index), linestyle=line(index))
         histograms.append(histogram)
     positive = np.concatenate([each.sums[each.sums > 0] for each in histograms])
-    axes.set_ylim(float(positive.min()) / 2, 1.5 * float(positive.max()))
-    axes.set_yscale("log")
-    axes.axvline(options["threshold"], color=GREY, linestyle=":", linewidth=1.2)
+    log_height(axes, float(positive.min()), max(float((each.sums + each.errors).max()) for each in histograms))
+    text = f"selected: > {options['threshold']:g}"
+    axes.axvline(options["threshold"], color="black", linestyle="--", linewidth=1.2, label=text)
     axes.set_xlim(low, high)
     of = f"{result.facts['of']} {options['value'] or ''}".strip()
     axes.set_xlabel(f"{of} over the largest of the row" if options["relative"] else of)
@@ -70,7 +70,7 @@ def _scores(context: PlotContext, name: str, result: MetricResult) -> Drawing:
     legend_above(axes)
     stamp(axes, context.title, f"{context.predictions.which} split, objects")
     caption = f"Score of the objects that should be selected and of the others, by {result.facts['target']}"
-    return Drawing(name, figure, f"{caption}; the dotted line is the threshold.")
+    return Drawing(name, figure, f"{caption}, of unit area; those to the right of the dashed line are selected.")
 
 
 def _profile(
@@ -91,14 +91,15 @@ def _profile(
             points(axes, edges, values, errors, shift=shift, log=bool(look.get("log")), **style)
         axes.set_ylim(0, 1.05)
         axes.set_ylabel(f"{key.capitalize()} of objects")
-    legend_above(upper, columns=3, floor=0.0)
+    by = result.options["by"]
+    if by is not None:
+        legend_above(upper, title=f"{by.capitalize()} of the row", floor=0.0)
     upper.set_yticks(np.linspace(0, 1, 6))
     set_axis(lower, context, look, edges)
-    stamp(upper, context.title, f"{context.predictions.which} split")
-    options = result.options
-    limit = f"{options['threshold']:g}" + (" of the largest of the row" if options["relative"] else "")
+    cut = f"{result.facts['of']} {result.facts['cut']}"
+    stamp(upper, context.title, f"{context.predictions.which} split, {cut}")
     caption = (
-        f"Share of the objects of the right kind ({result.facts['target']}) with {result.facts['of']} above {limit}, "
-        "and share of the right kind among those selected."
+        f"Efficiency: share of the objects of the right kind ({result.facts['target']}) that are selected ({cut}). "
+        "Purity: share of the right kind among the selected ones."
     )
     return Drawing(name, figure, caption)

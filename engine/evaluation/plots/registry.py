@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.evaluation.history import History
 from engine.evaluation.metrics.registry import selection_of
 from engine.evaluation.metrics.result import MetricResult
-from engine.evaluation.plots.style import new_figure, sentence_instead, style
+from engine.evaluation.plots.style import style
 from engine.evaluation.predictions import Predictions
 from engine.evaluation.unavailable import UnavailableError
 from engine.files import complete
@@ -27,14 +27,21 @@ PLOTS: dict[str, Plot] = {}
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, the name of its files and the sentence below it."""
+    """A figure, the name of its files and the sentence below it; where there is nothing to draw, None and why."""
 
     name: str
-    figure: Figure
+    figure: Figure | None
     caption: str
 
-    def save(self, folder: Path) -> Path:
-        """Write PNG and PDF; returns the path of the PNG."""
+    def save(self, folder: Path) -> Path | None:
+        """Write PNG and PDF; returns the path of the PNG, None where there is nothing to draw.
+
+        Files of an earlier evaluation do not stay where there is nothing any more.
+        """
+        if self.figure is None:
+            for ending in (".png", ".pdf"):
+                (folder / f"{safe_name(self.name)}{ending}").unlink(missing_ok=True)
+            return None
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
@@ -131,7 +138,7 @@ def plot(kind: str) -> Callable[[Callable[..., list[Drawing]]], Callable[..., li
 
 
 def draw(kind: str, name: str, options: Mapping[str, Any], context: PlotContext) -> list[Drawing]:
-    """Draw one plot. Where there is nothing to draw, the figure says why."""
+    """Draw one plot. Where there is nothing to draw, a sentence says why."""
     chosen = PLOTS[kind]
     complete = {**chosen.defaults, **{key: value for key, value in options.items() if key != "name"}}
     with style():
@@ -142,8 +149,5 @@ def draw(kind: str, name: str, options: Mapping[str, Any], context: PlotContext)
 
 
 def empty_drawing(name: str, reason: str) -> Drawing:
-    """A figure with a sentence in place of data."""
-    with style():
-        figure = new_figure()
-        sentence_instead(figure, reason)
-    return Drawing(name, figure, f"Nothing to draw: {reason}.")
+    """A sentence in place of a figure."""
+    return Drawing(name, None, f"{reason[:1].upper()}{reason[1:]}.")

@@ -15,7 +15,7 @@ from engine.evaluation.metrics.result import MetricResult
 from engine.evaluation.numbers import with_error
 from engine.evaluation.plots.histograms import Histogram, draw_band, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import colour, legend_above, new_figure, stamp
+from engine.evaluation.plots.style import colour, legend_above, log_height, new_figure, stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,13 +59,12 @@ def _residuals(
 ) -> Drawing:
     figure = new_figure(max(7.0, 5.2 * len(chosen)), 8.0)
     grid = figure.subplots(2, len(chosen), squeeze=False)
-    outside = 0
     for place, index in enumerate(chosen):
         numbers = _numbers(result, found, index)
         values, weights = found.values[:, index], found.weights
         centre, width = numbers["quantiles"]["0.5"], numbers["width"] or numbers["standard_deviation"] or 1.0
         core, tails = grid[0, place], grid[1, place]
-        outside = max(outside, _core(core, values, weights, centre, WIDTHS * width, numbers))
+        _core(core, values, weights, centre, WIDTHS * width, numbers)
         far = float(np.quantile(np.abs(values - centre), FAR))
         _tails(tails, values, weights, centre, max(2 * WIDTHS * width, 1.1 * far))
         for axes in (core, tails):
@@ -75,8 +74,8 @@ def _residuals(
     stamp(grid[0, 0], context.title, "" if len(chosen) > 1 else f"{context.predictions.which} split")
     stamp(grid[0, -1], "" if len(chosen) > 1 else context.title, f"{context.predictions.which}, {len(values):,} rows")
     caption = (
-        "Output minus target: the core above, the tails below on a logarithmic scale; up to "
-        f"{outside:,} rows outside of the range of the core are in its first and last bin."
+        "Output minus target: the core above, the tails below on a logarithmic scale. Rows outside of an axis are not "
+        "drawn; their numbers stand in the panel."
     )
     return Drawing(name, figure, caption)
 
@@ -92,26 +91,26 @@ def _title(found: Differences, index: int) -> str:
     return what + unit
 
 
-def _core(axes: Axes, values: Array, weights: Array, centre: float, half: float, numbers: dict[str, Any]) -> int:
-    """The middle of the distribution; returns the number of rows outside of it."""
-    histogram = fill(values, weights, np.linspace(centre - half, centre + half, BINS + 1))
+def _core(axes: Axes, values: Array, weights: Array, centre: float, half: float, numbers: dict[str, Any]) -> None:
+    """The middle of the distribution."""
+    histogram = fill(values, weights, np.linspace(centre - half, centre + half, BINS + 1), keep=False)
     label = f"mean {with_error(numbers['mean'], numbers['mean_error'])}\n68 % within ±{numbers['width']:.4g}"
+    label += f"\n{histogram.outside}" if histogram.outside else ""
     draw_steps(axes, histogram, label, filled=True, color=colour(0))
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.set_ylim(0, 1.05 * float((histogram.sums + histogram.errors).max()))
     legend_above(axes, columns=1, floor=0.0)
-    return int((np.abs(values - centre) > half).sum())
 
 
 def _tails(axes: Axes, values: Array, weights: Array, centre: float, half: float) -> None:
-    """The whole distribution on a logarithmic scale; the first and last bin hold what is beyond."""
-    histogram = fill(values, weights, np.linspace(centre - half, centre + half, 2 * BINS + 1))
-    draw_steps(axes, histogram, "", filled=True, color=colour(0))
+    """The distribution with its tails on a logarithmic scale."""
+    histogram = fill(values, weights, np.linspace(centre - half, centre + half, 2 * BINS + 1), keep=False)
+    draw_steps(axes, histogram, histogram.outside, filled=True, color=colour(0))
     positive = histogram.sums[histogram.sums > 0]
     lowest, highest = (float(positive.min()), float(positive.max())) if len(positive) else (0.5, 1.0)
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-    axes.set_ylim(lowest / 2, 2 * highest)
-    axes.set_yscale("log")
+    log_height(axes, lowest, highest)
+    legend_above(axes, columns=1)
 
 
 def _pulls(context: PlotContext, name: str, result: MetricResult, found: Differences, chosen: Sequence[int]) -> Drawing:
@@ -121,9 +120,10 @@ def _pulls(context: PlotContext, name: str, result: MetricResult, found: Differe
     pulls = found.pulls if found.pulls is not None else found.values
     for axes, index in zip(grid, chosen, strict=True):
         numbers = _numbers(result, found, index)
-        histogram = fill(pulls[:, index], found.weights, np.linspace(-PULLS, PULLS, BINS + 1)).scaled_to_one()
+        histogram = fill(pulls[:, index], found.weights, np.linspace(-PULLS, PULLS, BINS + 1), keep=False)
+        histogram = histogram.scaled_to_one(float(found.weights.sum()))
         mean, width = (with_error(numbers[f"pull_{key}"], numbers[f"pull_{key}_error"]) for key in ("mean", "width"))
-        label = f"mean {mean}\nwidth (68 %) {width}"
+        label = f"mean {mean}\nwidth (68 %) {width}" + (f"\n{histogram.outside}" if histogram.outside else "")
         draw_steps(axes, histogram, label, filled=True, color=colour(0))
         _unit_gaussian(axes, histogram)
         component = f" {found.components[index]}" if found.components[index] else ""
@@ -136,7 +136,8 @@ def _pulls(context: PlotContext, name: str, result: MetricResult, found: Differe
     stamp(grid[-1], "" if len(chosen) > 1 else context.title, f"{context.predictions.which}, {len(pulls):,} rows")
     covariance = result.options["covariance"]
     caption = (
-        f"Output minus target over the error that {covariance} gives; rows beyond ±{PULLS:g} are in the outermost bins."
+        f"Output minus target over the error that {covariance} gives, as shares of all rows; those beyond ±{PULLS:g} "
+        "are not drawn, their numbers stand in the panel."
     )
     return Drawing(name, figure, caption)
 

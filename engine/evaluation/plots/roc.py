@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.evaluation.metrics.result import MetricResult, Part, thin
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, line, make_room, new_figure, stamp
+from engine.evaluation.plots.style import GREY, colour, line, log_scale, make_room, new_figure, stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CURVES = 12
+FIRST = 0.02  # signal efficiency from which on it is worth telling that no background row passes
 
 
 @plot("roc")
@@ -48,7 +49,7 @@ def _draw(
         return empty_drawing(name, f"{parts[0].reason}")
     figure = new_figure()
     axes = figure.subplots()
-    axes.set_yscale("log")
+    log_scale(axes)
     for index, (part, label) in enumerate(drawable[:MOST_CURVES]):
         draw_curve(axes, part, f"{label}: AUC {part.values['auc']:.4f} ± {part.values['auc_error']:.4f}", index)
     grid = np.linspace(0.01, 1, 200)
@@ -66,6 +67,7 @@ def _draw(
     missing = [label for part, label in zip(parts, labels, strict=True) if part.reason is not None]
     caption = (
         f"Background rejection (1 / background efficiency) against {signal} efficiency; bands are statistical errors."
+        f"{limit_sentence(part for part, _ in drawable[:MOST_CURVES])}"
     )
     if missing:
         caption += f" Not drawn, for want of rows: {', '.join(missing)}."
@@ -84,3 +86,25 @@ def draw_curve(axes: Axes, part: Part, label: str, index: int) -> None:
     low = 1 / (background + error)
     high = 1 / np.maximum(background - error, background / 3)
     axes.fill_between(efficiency, low, high, color=colour(index), alpha=0.2, linewidth=0)
+    reach = none_passes_up_to(part)
+    if reach > FIRST:
+        draw_limits(axes, [reach], part, index, xerr=[[reach], [0.0]])
+
+
+def none_passes_up_to(part: Part) -> float:
+    """The largest signal efficiency at which no background row passes."""
+    none = (part.curves["background_efficiency"] <= 0) & (part.curves["background_error"] <= 0)
+    return float(part.curves["signal_efficiency"][none].max(initial=0.0))
+
+
+def draw_limits(axes: Axes, efficiencies: Sequence[float], part: Part, index: int, **look: Any) -> None:
+    """Arrows upwards from the lower limit of the rejection, at signal efficiencies where no background row passes."""
+    limit = part.values["rejection_limit"]
+    arrows = {"yerr": 0.4 * limit, "lolims": True, "fmt": "none", "elinewidth": 1.2}
+    axes.errorbar(efficiencies, [limit] * len(efficiencies), ecolor=colour(index), **arrows, **look)
+
+
+def limit_sentence(parts: Iterable[Part], start: float = FIRST) -> str:
+    """What the arrows mean, where there are any at signal efficiencies above `start`."""
+    shown = any(none_passes_up_to(part) > start for part in parts)
+    return " Arrows: lower limits (95 % CL) where no background row passes." if shown else ""

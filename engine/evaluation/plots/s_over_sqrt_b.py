@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.evaluation.metrics.result import MetricResult
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp, with_ratio
+from engine.evaluation.plots.style import colour, legend_above, line, log_scale, new_figure, stamp, with_ratio
 
 MOST_CURVES = 12
 
@@ -25,7 +25,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult) -> Drawing:
     for index, part in enumerate(parts):
         group = "" if part.labels["group"] == "all" else f", {part.labels['group']}"
         label = f"against {', '.join(part.labels['background'])}{group}"
-        label += f": {part.values['maximum']:.3g} at {part.values['threshold']:.3g}"
+        label += f": largest {part.values['maximum']:.3g}, score > {part.values['threshold']:.3g}"
         look = {"color": colour(index), "linestyle": line(index)}
         upper.plot(part.curves["threshold"], part.curves["s_over_sqrt_b"], label=label, **look)
         upper.plot(part.values["threshold"], part.values["maximum"], "o", color=colour(index), markersize=6)
@@ -33,7 +33,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult) -> Drawing:
     upper.set_ylim(0, None)
     upper.set_ylabel("S / √B")
     legend_above(upper, columns=1, floor=0.0)
-    lower.set_yscale("log")
+    log_scale(lower)
     lower.set_ylabel("B", loc="center")
     lower.set_xlabel(f"Threshold on the {parts[0].labels['signal']} score of {result.facts['of']}")
     lower.set_xlim(0, 1)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from engine.data.columns import Array
 from engine.evaluation.metrics.classweights import members
 from engine.evaluation.metrics.registry import selection_of
 from engine.evaluation.plots.histograms import Histogram, draw_points, draw_ratio, draw_steps, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, plot
-from engine.evaluation.plots.style import colour, legend_above, line, new_figure, stamp, with_ratio
-from engine.evaluation.rows import Labelled, UnavailableError, choose_target, labelled
+from engine.evaluation.plots.style import colour, legend_above, line, log_height, new_figure, stamp, with_ratio
+from engine.evaluation.rows import Labelled, UnavailableError, choose_target, labelled, trained_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def scores(
     context = replace(context, predictions=selection_of(context.predictions, selection))
     for output in [of] if of is not None else _class_outputs(context):
         rows = labelled(context.predictions, output, target, weight)
-        own = context.predictions.trained_on.get(output)
+        own = trained_target(context.predictions, output)
         compare = ratio if ratio is not None else (len(rows.classes) == 2 and rows.target != own)
         values = range(len(rows.names)) if len(rows.names) != 2 else range(1, 2)
         for value in values:
@@ -91,8 +92,9 @@ def _draw(context: PlotContext, name: str, rows: Labelled, value: int, look: _Lo
         f"Distribution of {score_title(rows, value)} for each class of {rows.target}, "
         f"{'normalised to 1, ' if look.normalise else ''}{scale} scale; numbers in brackets are "
         f"{'rows' if rows.kind == 'row' else rows.kind}, bands and bars are statistical errors."
+        f"{' Triangles: ratios outside of the panel.' if look.ratio else ''}"
     )
-    of_target = "" if context.predictions.trained_on.get(rows.output) == rows.target else f"_by_{rows.target}"
+    of_target = "" if trained_target(context.predictions, rows.output) == rows.target else f"_by_{rows.target}"
     of_value = "" if len(rows.names) == 1 else f"_{rows.names[value]}"
     file = f"{name}_{rows.output}{of_value}{of_target}{'_log' if look.log else ''}"
     return Drawing(file, figure, caption)
@@ -100,12 +102,28 @@ def _draw(context: PlotContext, name: str, rows: Labelled, value: int, look: _Lo
 
 def score_title(rows: Labelled, value: int) -> str:
     """Title of the axis of one value of an output."""
-    return rows.output if len(rows.names) == 1 else f"{rows.output}: {rows.names[value]} score"
+    if len(rows.names) == 1:
+        return rows.output
+    return f"{rows.output}: {rows.names[value]}" + (" score" if are_probabilities(rows) else "")
+
+
+def are_probabilities(rows: Labelled) -> bool:
+    """Whether an output has the range of probabilities; logits have none, whatever their values."""
+    inside = bool((rows.scores >= 0).all() and (rows.scores <= 1).all())
+    return inside and not rows.output.endswith(".logits")
+
+
+def score_edges(rows: Labelled, value: int, bins: int) -> Array:
+    """Edges of the bins, shape (bins + 1,): 0 to 1 for probabilities, else from the smallest to the largest value."""
+    if are_probabilities(rows):
+        return np.linspace(0.0, 1.0, bins + 1)
+    low, high = float(rows.scores[:, value].min()), float(rows.scores[:, value].max())
+    return np.linspace(low, high, bins + 1) if low < high else np.linspace(low - 0.5, low + 0.5, bins + 1)
 
 
 def score_histograms(rows: Labelled, value: int, bins: int, mask: Any, normalise: bool) -> list[Histogram]:
     """A histogram of one value of the output for each class, of the rows in `mask` (bool, shape (m,))."""
-    edges = np.linspace(0.0, 1.0, bins + 1)
+    edges = score_edges(rows, value, bins)
     found = []
     for name in rows.classes:
         own = mask & members(rows, [name])
@@ -126,12 +144,11 @@ def finish_panel(axes: Axes, histograms: list[Histogram], log: bool, normalise: 
     """Scale, limits, title and legend of a panel with distributions."""
     positive = np.concatenate([histogram.sums[histogram.sums > 0] for histogram in histograms])
     highest = max([float((histogram.sums + histogram.errors).max()) for histogram in histograms] + [0.0]) or 1.0
-    lowest = float(positive.min()) / 2 if len(positive) else highest / 10
-    axes.set_xlim(0, 1)
+    lowest = float(positive.min()) if len(positive) else highest / 10
+    axes.set_xlim(histograms[0].edges[0], histograms[0].edges[-1])
     axes.set_ylabel("Fraction per bin" if normalise else "Sum of weights per bin")
     if log:
-        axes.set_ylim(lowest, 1.5 * highest)  # first: a logarithmic axis over nothing positive warns
-        axes.set_yscale("log")
+        log_height(axes, lowest, highest)
     else:
         axes.set_ylim(0, 1.05 * highest)
     legend_above(axes)

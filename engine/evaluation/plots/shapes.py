@@ -9,16 +9,17 @@ import numpy as np
 
 from engine.data.columns import Array
 from engine.evaluation.metrics.result import MetricResult, Part
-from engine.evaluation.plots.binned import by_variable, edges_of, points, set_axis, set_height
+from engine.evaluation.plots.binned import by_variable, edges_of, mark_outside, middles, points, set_axis, set_height
 from engine.evaluation.plots.histograms import draw_band, fill
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.style import GREY, colour, legend_above, new_figure, stamp, with_ratio
+from engine.evaluation.plots.style import GREY, colour, legend_above, log_height, new_figure, stamp, with_ratio
 from engine.evaluation.quantities import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BINS = 50
+WHOLE = 1.15  # half the range of asymmetries where they reach 1
 
 
 @plot("asymmetry")
@@ -66,7 +67,8 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     upper.stairs(curves["before"], edges, fill=True, color=colour(0), alpha=0.35, label=_before(result))
     upper.stairs(curves["before"], edges, color=colour(0), linewidth=1.2)
     draw_band(upper, edges, curves["before"], curves["before_error"], colour(0))
-    points(upper, edges, curves["after"], curves["after_error"], log=log, color="black", label=_after(result))
+    there = np.where(curves["before"] > 0, curves["after"], np.nan)
+    points(upper, edges, there, curves["after_error"], log=log, color="black", label=_after(result))
     pair = ("before", "after")
     set_height(upper, [curves[key] for key in pair], [curves[f"{key}_error"] for key in pair])
     upper.set_ylabel("Fraction per bin")
@@ -95,8 +97,9 @@ def _lower(axes: Axes, edges: Array, curves: Mapping[str, Array], log: bool) -> 
     else:
         points(axes, edges, curves["asymmetry"], curves["asymmetry_error"], log=log, color="black", markersize=3.5)
         reach = np.abs(curves["asymmetry"]) + np.minimum(curves["asymmetry_error"], 0.3)
-        half = min(1.0, max(0.05, 1.2 * float(np.nanquantile(reach, 0.95)) if np.isfinite(reach).any() else 1.0))
+        half = min(WHOLE, max(0.05, 1.2 * float(np.nanquantile(reach, 0.95)) if np.isfinite(reach).any() else 1.0))
         axes.set_ylim(-half, half)
+        mark_outside(axes, middles(edges, log), curves["asymmetry"])
         axes.set_ylabel("(a − b) / (a + b)", loc="center", fontsize=12)
     axes.axhline(0, color="black", linewidth=0.8)
 
@@ -122,11 +125,14 @@ def _caption(result: MetricResult) -> str:
             f"Distribution of all rows and of those accepted with probability {result.options['probability']} and "
             "weighted with its inverse, both of unit area; below, their difference over its error."
         )
-    what = "difference over its error" if result.kind == "pull" else "asymmetry"
+    pull = result.kind == "pull"
     weighted = f", re-weighted in bins of {result.options['reweight']['of']}" if result.options["reweight"] else ""
+    wilson = (
+        "" if pull else " (Wilson intervals where all rows of a bin pass, or none); triangles: outside of the panel"
+    )
     return (
-        f"Unit-area distribution before (a) and after (b) `{result.options['cut']}`{weighted}, and their {what}; "
-        "errors allow for the rows that both share."
+        f"Unit-area distribution before (a) and after (b) `{result.options['cut']}`{weighted}, and their "
+        f"{'difference over its error' if pull else 'asymmetry'}; errors allow for the rows that both share{wilson}."
     )
 
 
@@ -143,11 +149,10 @@ def _probabilities(context: PlotContext, name: str, result: MetricResult) -> Dra
     highest = 1.0
     for index, (label, mask) in enumerate(sets):
         histogram = fill(chance[mask], np.ones(int(mask.sum())), edges)
-        highest = max(highest, float(histogram.sums.max(initial=0.0)))
+        highest = max(highest, float((histogram.sums + histogram.errors).max(initial=0.0)))
         axes.stairs(histogram.sums, edges, color=colour(index), linewidth=1.8, label=f"{label} ({int(mask.sum()):,})")
         draw_band(axes, edges, histogram.sums, histogram.errors, colour(index))
-    axes.set_ylim(0.5, 2 * highest)
-    axes.set_yscale("log")
+    log_height(axes, 1.0, highest)
     axes.set_xlim(0, 1)
     axes.set_xlabel(f"Probability to be accepted: {result.options['probability']}")
     axes.set_ylabel("Rows per bin")

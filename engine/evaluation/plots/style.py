@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e
 """The sequence of ten of M. A. Petroff, arXiv:2107.02270."""
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 GREY = "#555555"
+NARROW = 30.0  # a logarithmic axis whose ends are closer than this factor has labels between the powers of ten
+LETTER, HANDLE = 5.6, 42.0  # width in points of a letter of a legend, and of what stands before its text
 SYMBOLS = {
     "pt": r"$p_\mathrm{T}$",
     "eta": r"$\eta$",
@@ -111,6 +114,29 @@ def stamp(axes: Axes, left: str, right: str = "") -> None:
     axes.set_title(right, loc="right", fontsize=11, color=GREY, pad=6, y=1.0)
 
 
+def log_height(axes: Axes, lowest: float, highest: float) -> None:
+    """A logarithmic ordinate from below the lowest content to above the highest, errors included; a decade at least."""
+    axes.set_ylim(min(lowest / 2, highest / 10), 1.5 * highest)  # first: such an axis over nothing positive warns
+    log_scale(axes)
+
+
+def log_scale(axes: Axes) -> None:
+    """A logarithmic ordinate with powers of ten at its ticks, or, where it spans little more than one, 1, 2, 5, 10."""
+    from matplotlib.ticker import FuncFormatter
+
+    def title(value: float, _: int | None = None) -> str:
+        low, high = axes.get_ylim()
+        power = math.floor(math.log10(value) + 1e-9)
+        digit = round(value / 10.0**power)
+        if high < NARROW * low:
+            return f"{value:g}" if digit in (1, 2, 5) else ""
+        return f"$\\mathdefault{{10^{{{power}}}}}$" if digit == 1 else ""
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(title))
+    axes.yaxis.set_minor_formatter(FuncFormatter(title))
+
+
 def make_room(axes: Axes, share: float, floor: float | None = None) -> None:
     """Raise the upper end of the ordinate so that `share` of the panel's height is free above the data for a legend."""
     low, high = axes.get_ylim()
@@ -126,19 +152,16 @@ def legend_above(axes: Axes, columns: int | None = None, title: str | None = Non
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    longest = max(len(label) for label in labels)
-    columns = columns or (1 if longest > 38 else 2 if longest > 22 or len(labels) <= 4 else 3)
-    lines = -(-len(labels) // columns) + (title is not None)
+    columns = columns or _columns(axes, labels)
+    rows = [labels[start : start + columns] for start in range(0, len(labels), columns)]
+    lines = sum(1 + max(label.count("\n") for label in row) for row in rows) + (title is not None)
     make_room(axes, min(0.55, 0.06 + 0.055 * lines), floor)
-    axes.legend(loc="upper right", ncols=columns, title=title, columnspacing=1.2, handlelength=1.8)
+    paper = {"frameon": True, "facecolor": "white", "framealpha": 1.0, "edgecolor": "none"}  # lines of cuts lie behind
+    axes.legend(loc="upper right", ncols=columns, title=title, columnspacing=1.2, handlelength=1.8, **paper)
 
 
-def sentence_instead(figure: Figure, reason: str) -> None:
-    """Where there is nothing to draw: why, in the middle of an empty panel."""
-    import textwrap
-
-    axes = figure.subplots()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    text = "\n".join(textwrap.wrap(f"Nothing to draw: {reason}", 48))
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
+def _columns(axes: Axes, labels: Sequence[str]) -> int:
+    """As many entries of a legend side by side as the panel is wide enough for."""
+    width = 72 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return max(1, min(len(labels), int(width / (LETTER * longest + HANDLE))))

@@ -11,7 +11,7 @@ from engine.data.columns import Array
 from engine.evaluation.grouping import bin_name
 from engine.evaluation.metrics.result import MetricResult, Part
 from engine.evaluation.plots.registry import Drawing, PlotContext, empty_drawing, file_name, plot
-from engine.evaluation.plots.scores import draw_comparison, finish_panel, score_histograms
+from engine.evaluation.plots.scores import draw_comparison, finish_panel, score_histograms, score_title
 from engine.evaluation.plots.style import axis_title, new_figure, stamp, with_ratio
 from engine.evaluation.rows import Labelled, labelled
 
@@ -48,9 +48,11 @@ def only(rows: Labelled, names: list[str]) -> Labelled:
 
 def _draw(context: PlotContext, name: str, result: MetricResult, rows: Labelled, value: int) -> Drawing:
     output = rows.names[value]
-    parts = [
-        part for part in result.parts if part.labels["output"] == output and part.labels["group"] != "sum over bins"
-    ]
+    own = [part for part in result.parts if part.labels["output"] == output and part.labels["group"] != "sum over bins"]
+    parts = [part for part in own if part.reason is None]
+    missing = [f"{part.labels['group']} ({part.reason})" for part in own if part.reason is not None]
+    if not parts:
+        return empty_drawing(name, str(own[0].reason))
     columns = min(2, len(parts))
     lines = -(-len(parts) // columns)
     figure = new_figure(5.4 * columns, 4.8 * lines)
@@ -60,12 +62,13 @@ def _draw(context: PlotContext, name: str, result: MetricResult, rows: Labelled,
         histograms = score_histograms(rows, value, BINS, _mask(rows, part.labels.get("bin")), normalise=True)
         draw_comparison(upper, lower, rows.classes, histograms)
         finish_panel(upper, histograms, log=True, normalise=True)
-        lower.set_xlabel(f"{rows.output}: {output} score")
-        stamp(upper, _title(part, context.units), _distance(part))
+        lower.set_xlabel(score_title(rows, value))
+        stamp(upper, _title(part, context.units), f"K-S {part.values['ks']:.3f}, p = {part.values['p_value']:.2g}")
     between = " and ".join(result.facts["between"])
     caption = (
         f"The {output} value of {rows.output} for {between}, with the weighted Kolmogorov-Smirnov distance and the "
-        "probability of a larger one by chance."
+        "probability of a larger one by chance. Triangles: ratios outside of the panel."
+        f"{' Not drawn: ' + ', '.join(missing) + '.' if missing else ''}"
     )
     return Drawing(name, figure, caption)
 
@@ -83,9 +86,3 @@ def _title(part: Part, units: Mapping[str, str]) -> str:
         symbol = axis_title(column, {})
         return bin_name(symbol, low, high) + unit
     return "All rows"
-
-
-def _distance(part: Part) -> str:
-    if part.reason is not None:
-        return part.reason
-    return f"K-S {part.values['ks']:.3f}, p = {part.values['p_value']:.2g}"
