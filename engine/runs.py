@@ -66,11 +66,8 @@ class RunDirectory:
 
     @property
     def tensorboard(self) -> Path:
-        """TensorBoard events, `runs/<name>/tensorboard/<number>/`.
-
-        Beside the run and not in it: TensorBoard follows links, and by way of `latest` it would show the newest twice.
-        """
-        return self.path.parent / "tensorboard" / self.path.name
+        """TensorBoard events."""
+        return self.path / "tensorboard"
 
     @property
     def checkpoints(self) -> Path:

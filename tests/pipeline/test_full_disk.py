@@ -77,11 +77,11 @@ def test_a_training_stops_at_its_last_good_checkpoint_and_goes_on_from_there(
     assert [line["epoch"] for line in lines if line["kind"] == "epoch"] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("file", ["0002/metrics.jsonl", "tensorboard/0002"])
+@pytest.mark.parametrize("file", ["metrics.jsonl", "tensorboard"])
 def test_the_logs_of_a_training_are_named(flat_run: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
     monkeypatch.setattr(threading, "excepthook", _without_writers)
     command = ("run", "flat.yaml", "--set", "training.epochs=4", "--workers", "1", "--device", "cpu")
-    size = {"0002/metrics.jsonl": 100, "tensorboard/0002": 1500}[file]
+    size = {"metrics.jsonl": 100, "tensorboard": 1500}[file]
     from engine.training.loop import Loop
 
     train_epoch = Loop.train_epoch
@@ -93,7 +93,7 @@ def test_the_logs_of_a_training_are_named(flat_run: Path, monkeypatch: pytest.Mo
             self.board.flush()
 
     monkeypatch.setattr(Loop, "train_epoch", full)
-    assert_refused(call(*command), f"runs/flat/{file}")
+    assert_refused(call(*command), f"runs/flat/0002/{file}")
 
 
 @pytest.mark.parametrize("ending", ["root", "parquet", "h5"])

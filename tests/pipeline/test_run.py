@@ -25,7 +25,7 @@ def test_a_run_directory_holds_everything(finished_run: Path) -> None:
     names = {path.name for path in finished_run.iterdir()}
     assert {
         "spec.yaml", "environment.json", "contract.json", "metrics.jsonl", "metrics.json", "report.html",
-        "checkpoints", "plots", "predictions", "export", "stages.json",
+        "tensorboard", "checkpoints", "plots", "predictions", "export", "stages.json",
     } <= names  # fmt: skip
     assert finished_run.name == "0001"
     metrics = json.loads((finished_run / "metrics.json").read_text())
