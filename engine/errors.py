@@ -14,13 +14,15 @@ class Mistake:
     """A mistake in a spec, not yet located: where it stands, and one sentence that says what to write instead.
 
     `offset` is the number of letters into the value, for a mistake inside an expression; `of_key` says that the
-    mistake is the key, not the value.
+    mistake is the key, not the value. `rests_on` are parts of the spec that must be whole for it to be a mistake: that
+    no sample has a label cannot be said while one of the samples is not understood.
     """
 
     path: Path
     message: str
     offset: int = 0
     of_key: bool = False
+    rests_on: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
