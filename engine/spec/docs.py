@@ -14,7 +14,8 @@ INTRODUCTION = """\
 
 Made from the schemas by `python -m engine.spec.docs`; a change belongs into `schemas/`.
 
-A spec is one YAML file: one experiment. `engine validate` tells every mistake of it at once, each with line and column.
+A spec is one YAML file: one experiment. `engine validate` tells every mistake of it at once, each with line and column;
+what cannot be judged before one of them is mended (what uses a node that is itself wrong) is told after that.
 
 - Numbers and words are those of YAML 1.2: `8e-4` is a number, `on` and `yes` are texts.
 - A key stands once in a mapping, and unknown keys are mistakes. There are no tags. Anchors, aliases and merge keys
