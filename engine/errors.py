@@ -41,9 +41,17 @@ class Problem:
 
 
 class EngineError(Exception):
-    """Anything the user is told as a sentence. A traceback that reaches the user is a bug."""
+    """Anything the user is told as a sentence. A traceback that reaches the user is a bug.
+
+    `place` is where the spec asks for what cannot be had, for whoever has the spec at hand to say.
+    """
 
     exit_code = 1
+    place: Path | None = None
+
+    def __init__(self, sentence: str = "", place: Path | None = None) -> None:
+        self.place = place
+        super().__init__(sentence)
 
 
 class SpecError(EngineError):
@@ -63,13 +71,9 @@ class UsageError(EngineError):
 
 
 class DataError(EngineError):
-    """Data are missing, unreadable, or were partly skipped; `place` is where the spec asks for what cannot be had."""
+    """Data are missing, unreadable, or were partly skipped."""
 
     exit_code = 3
-
-    def __init__(self, sentence: str, place: Path | None = None) -> None:
-        self.place = place
-        super().__init__(sentence)
 
 
 class TrainingError(EngineError):

@@ -52,7 +52,8 @@ def run(
     experiment, plan = load_planned(spec, overrides)
     check_sources(experiment, plan)
     device = resolve_device(device)
-    check_precision(experiment.training, device)
+    with experiment.document.placing():
+        check_precision(experiment.training, device)
     check_place(out / experiment.name)
     with Progress() as progress:
         dataset = prepare_data(experiment, prepared / experiment.name, workers, progress)

@@ -192,3 +192,46 @@ def test_weights_far_from_one_are_told_with_the_remedy(program: Program, weight:
     result = program("run", *weights, remedy, "training.losses.tagging.cross_entropy.weight=scaled")
     assert result.exit_code == 0, result.output
     assert "warning" not in result.output
+
+
+FEW = "  selections: {few: {of: event, where: run > 1000}}\n  inputs: {row"
+NO_ROWS = "    three: {files: one.parquet, rows: few}\n  on_error: skip\n  max_lost: 1\n" + FEW
+AT_STEP_2 = "at step 2 (epoch 1): tagging = inf, total = inf\nthe inputs are finite;"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"event.w}": "event.w * 0}"}, "17:70: the weights (weight) of the training rows of the stream main sum to 0"),
+        ({"label, weight: weight": "label, where: label > 5"}, "17:69: the condition `label > 5` of the loss tagging"),
+        (
+            {
+                "32}}": "32}, no: {samples: [three], batch: 2}}",
+                "t: weight}": "t: weight, stream: main}",
+                FEW[-14:]: NO_ROWS,
+            },
+            "20:58: the stream no has no training rows: its samples (three)",
+        ),
+        (
+            {"epochs: 1": "validations_per_epoch: 400"},
+            "15:26: `validations_per_epoch` is 400, but an epoch has no more",
+        ),
+        ({"epochs: 1": "precision: fp16"}, "15:14: training.precision fp16 needs a CUDA device"),
+        ({"tagging}]": "tagging, optimizer: {sgd: {lr: 1e38}}}]"}, f"17:12: the loss is not finite {AT_STEP_2}"),
+        ({"two.parquet, rows: event": "two.parquet, rows: few", FEW[-14:]: FEW}, "7:18: two.parquet: none of its 200"),
+        (
+            {"columns:": "weights: {other: {balance: label, expression: 0 / (event.x - event.x)}}\n  columns:"},
+            "10:13: weights.other cannot be",
+        ),
+    ],
+)
+def test_what_is_told_while_running_names_the_line_of_the_spec(
+    program: Program, changes: dict[str, str], told: str
+) -> None:
+    text = SPEC
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    Path("spec.yaml").write_text(text)
+    result = program("run")
+    assert f"spec.yaml:{told}" in result.output, result.output

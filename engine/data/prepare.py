@@ -108,7 +108,7 @@ def _build(
     check_lost([receipt.ledger for receipt in receipts], data)
     dataset = PreparedDataset(directory, build_manifest(data, wanted, receipts))
     if not dataset.manifest["shards"]:
-        raise DataError(f"no file gave a row; the first: {receipts[0].ledger.reason}")
+        raise DataError(f"no file gave a row; the first: {receipts[0].ledger.reason}", (*data.path, "samples"))
     fit_transforms(data, dataset)
     fit_weights(data, dataset)
     write_manifest(directory, dataset.manifest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from engine.errors import Mistake, TrainingError
+from engine.errors import TrainingError
 from engine.graph.network import build_network
 from engine.progress import Progress
 from engine.spec.sections import MonitorSpec
@@ -161,10 +161,12 @@ def check_metrics(
             continue
         if metric in _metrics(training, objectives, lambda _: True):
             empty = f"{who} watches {metric}, but {empty_split(experiment, 'validation')}"
-            raise TrainingError(str(experiment.document.problem(Mistake((*experiment.data.path, "split"), empty))))
+            raise TrainingError(empty, (*experiment.data.path, "split"))
         there = ", ".join(sorted(known))
-        place = ".".join(map(str, training.path))
-        raise TrainingError(f"{place}: {who} watches {metric}, which this training has not got; it has {there}")
+        raise TrainingError(
+            f"{who} watches {metric}, which this training has not got; it has {there}",
+            (*training.path, who if who != "plateau" else "updates"),
+        )
 
 
 def _metrics(
