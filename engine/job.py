@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine import leftovers
 from engine.devices import available_processors, resolve_device
 from engine.errors import DataError, EngineError, Interrupted, StorageError
 from engine.files import read_json, write_json, write_text
@@ -158,6 +159,7 @@ def stages(job: Job, resume: bool) -> Outcome:
         Interrupted: a signal asked to stop.
     """
     with alone_in(job.run.path):
+        leftovers.clear(job.run.path, below=True)
         try:
             return _stages(job, resume)
         except StorageError as error:
