@@ -86,7 +86,7 @@ def prepare_data(experiment: Experiment, folder: Path, workers: int | None, prog
         others = [f"left out {reason}" for reason in lost if reason not in str(error)]
         with experiment.document.placing():
             raise DataError("\n".join([str(error), *others]), error.place) from None
-    for line in finite.told(finite.not_finite(dataset.ledger)):
+    for line in finite.told(finite.not_finite(dataset)):
         progress.say(line)
     return dataset
 

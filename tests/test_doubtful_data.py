@@ -129,6 +129,19 @@ def test_values_that_are_not_finite_are_counted_and_told(program: Program) -> No
     assert line in program("prepare").output.splitlines()  # of data that are up to date, too
 
 
+def test_values_that_only_a_transform_makes_infinite_are_counted_too(program: Program) -> None:
+    x = np.where(np.arange(200) < 7, -1.5, 0.5)
+    x[7:10] = -1.0
+    x[10] = np.nan
+    write("one", x=x, y=np.where(np.arange(200) < 3, 1e38, 1.0))
+    write("two", x=np.zeros(200), y=np.ones(200))
+    settings = "data.inputs.row.features={x: {log1p: true}, y: {scale: 100}}"
+    result = program("run", settings)
+    assert "replaced by `fill`: row.x in 11 of 200 of one, row.y in 3 of 200 of one" in result.output, result.output
+    clipped = "data.inputs.row.features={x: {log1p: true, clip: [-5, 5]}, y: {abs: true, log1p: true, scale: 100}}"
+    assert "replaced by `fill`: row.x in 8 of 200 of one\n" in program("run", clipped).output
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
