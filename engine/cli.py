@@ -25,7 +25,9 @@ OUT = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-WORKERS = click.option("--workers", type=click.IntRange(1), default=None, help="Processes that prepare data.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1), default=None, help="Processes that read or write data files."
+)
 
 
 class Program(click.Group):
