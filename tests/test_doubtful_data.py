@@ -81,7 +81,7 @@ def test_a_list_where_an_entry_has_one_value_is_a_mistake_of_the_spec(program: P
         write(name, x=np.zeros(9), y=lists(9))
     result = program(command)
     assert result.exit_code == 2, result.output
-    assert "spec.yaml:4:33: one.parquet: branch 'n' holds one value an entry, but 'y' of the same" in result.output
+    assert "spec.yaml:4:55: one.parquet: branch 'y' holds a list an entry, but 'n' of the same" in result.output
     assert "(2 files of the samples one, two)" in result.output
     assert not Path("runs").exists()
 
@@ -92,13 +92,17 @@ def test_prediction_refuses_such_a_list_too(program: Program) -> None:
     command = ["predict", "runs/doubtful/latest", "other.parquet", "-o", "scored.parquet", "--device", "cpu"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 3, result.output
-    assert "other.parquet: branch 'n' holds one value an entry, but 'y' of the same" in result.output
+    assert "other.parquet: branch 'y' holds a list an entry, but 'n' of the same" in result.output
 
 
 @pytest.mark.parametrize(
     ("override", "code", "sentence"),
     [
-        ("data.samples.one.files=no.parquet", 3, "spec.yaml:6:11: sample one: no file matches 'no.parquet'"),
+        (
+            "data.samples.one.files=no.parquet",
+            3,
+            "--set data.samples.one.files=no.parquet: sample one: no file matches 'no.parquet'",
+        ),
         ("data.tree=trees", 2, "--set data.tree=trees: one.parquet: a Parquet file holds one table without a name"),
         ("data.collections.event.x=ex", 2, "--set data.collections.event.x=ex: one.parquet: there is no branch 'ex'"),
     ],
