@@ -70,7 +70,8 @@ def with_plan(spec: Examined) -> Examination:
     from engine.graph.types import PlanError
 
     experiment = spec.experiment
-    if experiment is None or any(path in spec.gaps.paths for path in UNPLANNABLE):
+    ambiguous = any(each.path[:1] == ("blocks",) and len(each.path) == 2 for each in spec.mistakes)
+    if experiment is None or ambiguous or any(path in spec.gaps.paths for path in UNPLANNABLE):
         return Examination(spec, None, spec.mistakes)
     plan, mistakes = None, list(spec.mistakes)
     try:

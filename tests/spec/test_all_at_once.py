@@ -5,22 +5,17 @@ from __future__ import annotations
 import copy
 import re
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from engine.cli import main
 from engine.errors import SpecError
 from engine.examination import with_plan
 from engine.spec.load import examine_text, load_text
 from engine.spec.writer import to_yaml
-from tests.spec.conftest import SMALL
-from tests.spec.test_mutations import PLACES, PLAIN, paths, put
 
 SCHEMA = ("pt: jet_pt,", "pt: [jet_pt],", "`pt` must be a text or a mapping, found a list")
 MISSING = ("run: event.run", "run: event.", "in the expression `event.`")
@@ -33,8 +28,7 @@ SHAPE = ("dense: 8, lstm: 4", "dense: 8", "write `mean_pool`")
 LAYER = ("dense: 8", "dense: [none]", "`dense` must be a whole number")
 
 
-def told(*changes: tuple[str, str, str]) -> list[str]:
-    text = SMALL
+def told(text: str, *changes: tuple[str, str, str]) -> list[str]:
     for old, new, _ in changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -60,32 +54,32 @@ def problems(text: str) -> list[str]:
         (UPDATE, LAYER, LOSS),
     ],
 )
-def test_mistakes_of_different_kinds_are_told_together(changes: tuple[tuple[str, str, str], ...]) -> None:
-    found = told(*changes)
+def test_mistakes_of_different_kinds_are_told_together(small: str, changes: tuple[tuple[str, str, str], ...]) -> None:
+    found = told(small, *changes)
     assert len(found) == len(changes), found
     for _, _, sentence in changes:
         assert any(sentence in each for each in found), (sentence, found)
     assert all(re.match(r"small\.yaml:\d+:\d+: ", each) for each in found)
 
 
-def test_a_wrong_shape_is_told_beside_mistakes_that_do_not_change_it() -> None:
+def test_a_wrong_shape_is_told_beside_mistakes_that_do_not_change_it(small: str) -> None:
     graph = ("units: 2, activation: softmax", "units: 3, activation: softmax", "")
     shape = ("layers: [concat, dense", "layers: [dense", "")
-    assert len(told(shape)) == 1
+    assert len(told(small, shape)) == 1
     for other in (UPDATE, ROWS, LOSS, SAMPLE):
-        assert told(shape, other) == sorted({*told(shape), *told(other)}), other
-    assert told(graph, ROWS) == sorted({*told(graph), *told(ROWS)})
+        assert told(small, shape, other) == sorted({*told(small, shape), *told(small, other)}), other
+    assert told(small, graph, ROWS) == sorted({*told(small, graph), *told(small, ROWS)})
 
 
-def test_the_second_of_two_metrics_is_told_at_its_line() -> None:
-    text = SMALL + "evaluation:\n  metrics:\n    - roc: {nonsense: 1}\n    - roc: {signal: signa}\n"
+def test_the_second_of_two_metrics_is_told_at_its_line(small: str) -> None:
+    text = small + "evaluation:\n  metrics:\n    - roc: {nonsense: 1}\n    - roc: {signal: signa}\n"
     found = problems(text)
     assert len(found) == 2
     assert found[1].startswith("small.yaml:30:21: there is no class `signa`")
 
 
-def test_a_section_that_is_missing_hides_no_mistake_of_another() -> None:
-    text = re.sub(r"training:.*", "", SMALL, flags=re.DOTALL).replace("rows: good, label: signal", "rows: god")
+def test_a_section_that_is_missing_hides_no_mistake_of_another(small: str) -> None:
+    text = re.sub(r"training:.*", "", small, flags=re.DOTALL).replace("rows: good, label: signal", "rows: god")
     found = problems(text)
     assert [each.split(": ", 1)[1][:40] for each in found] == [
         "the spec needs the key `training` (strea",
@@ -95,8 +89,8 @@ def test_a_section_that_is_missing_hides_no_mistake_of_another() -> None:
 
 
 @pytest.mark.parametrize("key", ["collections", "samples", "inputs", "split", "streams", "losses", "graph"])
-def test_without_a_part_that_all_refer_to_nothing_is_said_about_what_refers_to_it(key: str) -> None:
-    spec = copy.deepcopy(load_text(SMALL).document.value)
+def test_without_a_part_that_all_refer_to_nothing_is_said_about_what_refers_to_it(small: str, key: str) -> None:
+    spec = copy.deepcopy(load_text(small).document.value)
     for section in spec.values():
         if isinstance(section, dict):
             section.pop(key, None)
@@ -131,29 +125,8 @@ training:
     assert "`y` has 2 outputs" in output
 
 
-NAMES = ["nonsense", "pt >", -1, None, [], {}, {"nonsense": 1}, ["a", "a"], 1e300, True, 0.5, 10**6, "clusters"]
-
-
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-@given(st.sampled_from(list(PLAIN)), st.data())
-def test_two_mistakes_tell_nothing_that_neither_tells_alone(name: str, data: st.DataObject) -> None:
-    places = st.sampled_from([path for other, path in PLACES if other == name])
-    one, two = data.draw(places), data.draw(places)
-    first, second = data.draw(st.sampled_from(NAMES)), data.draw(st.sampled_from(NAMES))
-    both = {}
-    for key, changes in {"1": [(one, first)], "2": [(two, second)], "12": [(one, first), (two, second)]}.items():
-        spec: Any = copy.deepcopy(PLAIN[name])
-        for path, value in changes:
-            assume(path in paths(spec))
-            put(spec, path, value)
-        both[key] = sentences(to_yaml(spec))
-    assert both["12"] <= both["1"] | both["2"]
-
-
-def sentences(text: str) -> set[tuple[Any, str]]:
-    """Places and sentences, without the lists of what else is known, which what is wrong is no part of."""
-    try:
-        found = with_plan(examine_text(text, name="s.yaml")).mistakes
-    except SpecError as error:
-        return {((), str(error))}
-    return {(mistake.path, re.sub("; known are.*", "", mistake.message)) for mistake in found}
+def test_a_block_that_hides_a_primitive_makes_no_layer_of_that_name_look_wrong(small: str) -> None:
+    clash = "blocks:\n  dense: {parameters: {width: integer}, graph: {output: {from: input, layers: [lstm: $width]}}}\n"
+    assert [each.split(": ", 1)[1] for each in problems(small + clash)] == [
+        "`dense` is the name of a block of the program; choose another"
+    ]
