@@ -44,6 +44,9 @@ Conditions and formulas are a small language of their own, nothing of Python is 
 | targets of `pairs` | `left.pt` and `right.pt`, fields of the two objects, and names of the row |
 | `minimize` of an update | losses, with `+ - * /` and numbers alone |
 
+All values are of 64-bit floating point, which holds whole numbers up to 2**53 exactly. Larger ones, such as identities
+of 64 bits, are exact where the name stands alone in `columns` (and so in `split`); their `%` and `bit` are refused.
+
 Names of the row: `jets.pt` (a field of the row's own object), `event.run` (of a collection with one value an entry),
 `constants.mH` (of the sample, 0 where it has none), `matched.pt` (of the object that the row was matched to, 0 without
 one), and reductions of the objects that belong to the row: `sum(clusters.pt)`, `count(clusters)`.
