@@ -13,6 +13,7 @@ import click
 from engine.errors import EngineError, Interrupted
 from engine.files import file_sentence, refusal, write_text
 from engine.memory import keep_freed_memory
+from engine.shortage import telling_shortage
 from engine.signals import stop_as_at_ctrl_c
 from engine.threads import wait_politely
 
@@ -38,7 +39,8 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with telling_shortage():
+                return super().invoke(ctx)
         except EngineError as error:
             _fail(error)
         except KeyboardInterrupt:

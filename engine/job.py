@@ -23,6 +23,7 @@ from engine.runs import (
     read_contract,
     read_environment,
 )
+from engine.shortage import telling_shortage
 
 if TYPE_CHECKING:
     from engine.data.ledger import LedgerEntry
@@ -184,7 +185,7 @@ def _stages(job: Job, resume: bool) -> Outcome:
     for name, stage in parts:
         if name not in done:
             try:
-                with job.experiment.document.placing():
+                with job.experiment.document.placing(), telling_shortage():
                     done[name] = stage()
             except EngineError:
                 for line in (line for lines in done.values() for line in lines):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.devices import available_processors, resolve_device
+from engine.files import make_folder
 from engine.job import (
     SKIPPED,
     Job,
@@ -122,4 +123,5 @@ def simulate(kind: str, output: Path, events: int, generator: str | None, seed: 
     from engine.simulate.kinds import simulator
 
     with Progress() as progress:
-        return simulator(kind, generator)(output, events, seed, workers or available_processors(), progress)
+        write = simulator(kind, generator)
+        return write(make_folder(output), events, seed, workers or available_processors(), progress)

@@ -159,3 +159,11 @@ def test_the_shell_completion_of_the_readme_is_there(shell: str, repository: Pat
     environment = {**os.environ, "_ENGINE_COMPLETE": f"{shell}_complete", **words}
     found = subprocess.run([sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True)
     assert "validate" in found.stdout
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(main, ["simulate", "calratio", "-o", str(tmp_path / "file"), "--events", "1"])
+    assert result.exit_code == 2
+    assert "cannot be made" in result.output
+    assert "name another one" in result.output

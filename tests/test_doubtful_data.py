@@ -252,3 +252,30 @@ def test_what_is_told_while_running_names_the_line_of_the_spec(
     Path("spec.yaml").write_text(text)
     result = program("run")
     assert f"spec.yaml:{told}" in result.output, result.output
+
+
+def test_a_fraction_of_0_is_not_blamed_on_the_columns(program: Program) -> None:
+    result = program("run", "data.split={by: [number], train: 0.8, validation: 0.2, test: 0}")
+    assert result.exit_code == 0, result.output
+    reason = "the test split has 0 rows, as its fraction in `data.split` is 0; write a larger `test`"
+    assert f"warning: nothing will be evaluated: {reason}" in result.output
+
+
+def test_a_split_that_leaves_nothing_to_validate_is_told(program: Program) -> None:
+    result = program("run", "data.columns.same=1", "data.split.by=[same]", "training.best=null")
+    assert result.exit_code in (0, 4), result.output
+    lost = "training rows" if result.exit_code else "nothing will be validated: the validation split has 0 rows"
+    assert lost in result.output
+    assert "epoch 1: \n" not in result.output
+
+
+def test_too_little_memory_is_a_sentence(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(*_: object, **__: object) -> None:
+        raise RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1000006000009 bytes"
+        )
+
+    monkeypatch.setattr("engine.training.train.train", allocate)
+    result = program("run")
+    assert result.exit_code == 4, result.output
+    assert "there is not enough memory: 931 GiB were asked for at once; a smaller `batch`" in result.output

@@ -129,6 +129,8 @@ def assemble(
         check_metrics(training, objectives, experiment, dataset)
         stages.append(Stage(training, objectives, steps))
     check_classes(experiment, dataset, tell)
+    if experiment.data.split.validation and not len(dataset.rows(list(experiment.data.samples), "validation")):
+        tell(f"warning: nothing will be validated: {empty_split(experiment, 'validation')}")
     evaluated = experiment.evaluation.split
     if not len(dataset.rows(list(experiment.data.samples), evaluated)):
         tell(f"warning: nothing will be evaluated: {empty_split(experiment, evaluated)}")
@@ -188,6 +190,8 @@ def _metrics(
 
 def empty_split(experiment: Experiment, split: str) -> str:
     """That a split has no rows, and what to change."""
+    if getattr(experiment.data.split, split) == 0:
+        return f"the {split} split has 0 rows, as its fraction in `data.split` is 0; write a larger `{split}`"
     by = ", ".join(experiment.data.split.by)
     return (
         f"the {split} split has 0 rows; the columns [{by}] in `data.split.by` decide where a row goes: name one with "
