@@ -13,6 +13,7 @@ import click
 from engine.errors import EngineError, Interrupted
 from engine.files import file_sentence, refusal, write_text
 from engine.memory import keep_freed_memory
+from engine.shortage import telling_shortage
 from engine.signals import stop_as_at_ctrl_c
 from engine.threads import wait_politely
 
@@ -25,7 +26,9 @@ OUT = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-WORKERS = click.option("--workers", type=click.IntRange(1), default=None, help="Processes that prepare data.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1), default=None, help="Processes that read or write data files."
+)
 
 
 class Program(click.Group):
@@ -36,7 +39,8 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with telling_shortage():
+                return super().invoke(ctx)
         except EngineError as error:
             _fail(error)
         except KeyboardInterrupt:

@@ -14,13 +14,15 @@ class Mistake:
     """A mistake in a spec, not yet located: where it stands, and one sentence that says what to write instead.
 
     `offset` is the number of letters into the value, for a mistake inside an expression; `of_key` says that the
-    mistake is the key, not the value.
+    mistake is the key, not the value. `rests_on` are parts of the spec that must be whole for it to be a mistake: that
+    no sample has a label cannot be said while one of the samples is not understood.
     """
 
     path: Path
     message: str
     offset: int = 0
     of_key: bool = False
+    rests_on: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
@@ -39,9 +41,17 @@ class Problem:
 
 
 class EngineError(Exception):
-    """Anything the user is told as a sentence. A traceback that reaches the user is a bug."""
+    """Anything the user is told as a sentence. A traceback that reaches the user is a bug.
+
+    `place` is where the spec asks for what cannot be had, for whoever has the spec at hand to say.
+    """
 
     exit_code = 1
+    place: Path | None = None
+
+    def __init__(self, sentence: str = "", place: Path | None = None) -> None:
+        self.place = place
+        super().__init__(sentence)
 
 
 class SpecError(EngineError):
@@ -61,13 +71,9 @@ class UsageError(EngineError):
 
 
 class DataError(EngineError):
-    """Data are missing, unreadable, or were partly skipped; `place` is where the spec asks for what cannot be had."""
+    """Data are missing, unreadable, or were partly skipped."""
 
     exit_code = 3
-
-    def __init__(self, sentence: str, place: Path | None = None) -> None:
-        self.place = place
-        super().__init__(sentence)
 
 
 class TrainingError(EngineError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DataError, EngineError, StorageError, UsageError
+from engine.leftovers import clear, unfinished
 
 STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What the system says where the place is right and has no room."""
@@ -77,14 +78,15 @@ def complete(path: Path) -> Iterator[Path]:
         with writing(path):
             yield path
         return
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    clear(path.parent, path.name)
+    hidden = unfinished(path)
     try:
         with writing(path):
-            yield unfinished
-            unfinished.replace(path)
+            yield hidden
+            hidden.replace(path)
     finally:
         with suppress(OSError):
-            unfinished.unlink()
+            hidden.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -94,8 +96,8 @@ def write_text(path: Path, text: str) -> None:
         StorageError: there is no room for it.
         UsageError: it cannot be written at that place.
     """
-    with complete(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    with complete(path) as hidden:
+        hidden.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:

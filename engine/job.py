@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine import leftovers
 from engine.devices import available_processors, resolve_device
-from engine.errors import DataError, EngineError, Interrupted, Mistake, StorageError
+from engine.errors import DataError, EngineError, Interrupted, StorageError
 from engine.files import read_json, write_json, write_text
 from engine.progress import Progress
 from engine.runs import (
@@ -22,6 +23,7 @@ from engine.runs import (
     read_contract,
     read_environment,
 )
+from engine.shortage import telling_shortage
 
 if TYPE_CHECKING:
     from engine.data.ledger import LedgerEntry
@@ -82,12 +84,10 @@ def prepare_data(experiment: Experiment, folder: Path, workers: int | None, prog
             raise experiment.document.error(found.contradictions) from None
         if found.absent:
             raise DataError(str(experiment.document.error(found.absent))) from None
-        sentence = str(error)
-        if error.place is not None:
-            sentence = str(experiment.document.problem(Mistake(error.place, sentence)))
-        others = [f"left out {reason}" for reason in lost if reason not in sentence]
-        raise DataError("\n".join([sentence, *others])) from None
-    for line in finite.told(finite.not_finite(dataset.ledger)):
+        others = [f"left out {reason}" for reason in lost if reason not in str(error)]
+        with experiment.document.placing():
+            raise DataError("\n".join([str(error), *others]), error.place) from None
+    for line in finite.told(finite.not_finite(dataset)):
         progress.say(line)
     return dataset
 
@@ -160,6 +160,7 @@ def stages(job: Job, resume: bool) -> Outcome:
         Interrupted: a signal asked to stop.
     """
     with alone_in(job.run.path):
+        leftovers.clear(job.run.path, below=True)
         try:
             return _stages(job, resume)
         except StorageError as error:
@@ -184,7 +185,8 @@ def _stages(job: Job, resume: bool) -> Outcome:
     for name, stage in parts:
         if name not in done:
             try:
-                done[name] = stage()
+                with job.experiment.document.placing(), telling_shortage():
+                    done[name] = stage()
             except EngineError:
                 for line in (line for lines in done.values() for line in lines):
                     job.progress.say(line)

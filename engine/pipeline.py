@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.devices import available_processors, resolve_device
+from engine.files import make_folder
 from engine.job import (
     SKIPPED,
     Job,
@@ -52,7 +53,8 @@ def run(
     experiment, plan = load_planned(spec, overrides)
     check_sources(experiment, plan)
     device = resolve_device(device)
-    check_precision(experiment.training, device)
+    with experiment.document.placing():
+        check_precision(experiment.training, device)
     check_place(out / experiment.name)
     with Progress() as progress:
         dataset = prepare_data(experiment, prepared / experiment.name, workers, progress)
@@ -121,4 +123,5 @@ def simulate(kind: str, output: Path, events: int, generator: str | None, seed: 
     from engine.simulate.kinds import simulator
 
     with Progress() as progress:
-        return simulator(kind, generator)(output, events, seed, workers or available_processors(), progress)
+        write = simulator(kind, generator)
+        return write(make_folder(output), events, seed, workers or available_processors(), progress)

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from engine import leftovers
 from engine.errors import UsageError
 from engine.files import file_sentence, make_folder, read_json, refusal
 from engine.locks import held
@@ -111,6 +112,9 @@ def create_run(root: Path, name: str) -> RunDirectory:
     Raises:
         UsageError: no directory can be made there.
     """
+    before = latest_run(root, name)
+    if before is not None:
+        leftovers.clear(before.path, below=True)
     path = _next_folder(root / name, "")
     _point_latest(path.parent, path.name)
     return RunDirectory(path)

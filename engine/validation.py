@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import Mistake, SpecError
 
 if TYPE_CHECKING:
+    from engine.examination import Examination
     from engine.graph.planned import Plan
     from engine.spec.experiment import Experiment
 
@@ -19,10 +20,9 @@ def load_planned(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan
     Raises:
         SpecError: every mistake of the spec and of the graph.
     """
-    from engine.spec.load import load_experiment
+    from engine.examination import examine_planned
 
-    experiment = load_experiment(path, overrides)
-    return experiment, plan_of(experiment)
+    return examine_planned(path, overrides).sound()
 
 
 def load_evaluated(path: Path, overrides: Sequence[str]) -> tuple[Experiment, Plan]:
@@ -52,18 +52,15 @@ def plan_of(experiment: Experiment) -> Plan:
     Raises:
         SpecError: every mistake that shows only when all sizes are known.
     """
-    from engine.evaluation.checks import check_evaluated
+    from engine.examination import check_plan
     from engine.graph.plan import input_types, plan_network
     from engine.graph.types import PlanError
-    from engine.training.checks import check_losses
 
     try:
         plan = plan_network(experiment.model, input_types(experiment.data), experiment.conventions)
     except PlanError as error:
         raise experiment.document.error(error.mistakes) from None
-    mistakes = [*_unused_nodes(experiment, plan), *check_losses(experiment, plan)]
-    mistakes += check_evaluated(experiment, plan.outputs)
-    if mistakes:
+    if mistakes := list(check_plan(experiment, plan)):
         raise experiment.document.error(mistakes)
     return plan
 
@@ -106,12 +103,15 @@ def _validated(path: Path, overrides: Sequence[str], schema_only: bool, data: bo
 
         load_document(path, overrides)
         return f"{path}: the schema finds no mistake"
-    experiment, plan = load_planned(path, overrides)
-    notes = check_sources(experiment, plan, missing_ok=True)
-    lines = [f"{path}: no mistake", graph_table(plan), *(f"note: {note}" for note in notes)]
-    if data:
-        lines += _files(experiment)
-    return "\n".join(lines)
+    from engine.examination import examine_planned
+
+    examined = examine_planned(path, overrides)
+    wrong_loads, notes = _loads(examined)
+    wrong_files, files = _files(examined) if data else ([], [])
+    if wrong_loads or wrong_files:
+        raise examined.error([*wrong_loads, *wrong_files])
+    _, plan = examined.sound()
+    return "\n".join([f"{path}: no mistake", graph_table(plan), *(f"note: {note}" for note in notes), *files])
 
 
 def graph_table(plan: Plan) -> str:
@@ -159,29 +159,26 @@ def schema_text() -> str:
     return json.dumps(bundle_schema(), indent=2)
 
 
-def _files(experiment: Experiment) -> list[str]:
-    """What the files' metadata say.
+def _loads(examined: Examination) -> tuple[list[Mistake], list[str]]:
+    """Runs that weights are loaded from and that do not fit, and what is to be told besides."""
+    from engine.training.sources import check_loads
 
-    Raises:
-        SpecError: branches are missing or of another kind than the spec says, or a sample has no files.
+    if examined.spec.experiment is None or examined.plan is None or not examined.is_right(("training",)):
+        return [], []
+    return check_loads(examined.spec.experiment, examined.plan, missing_ok=True)
+
+
+def _files(examined: Examination) -> tuple[list[Mistake], list[str]]:
+    """What the files' metadata contradict: branches that are missing or of another kind; and what there is.
+
+    Nothing where the spec does not say rightly what is in them.
     """
     from engine.data.inspect_files import inspect_files
 
-    found = inspect_files(experiment.data)
+    if examined.spec.experiment is None or not examined.is_right(("data",)):
+        return [], []
+    found = inspect_files(examined.spec.experiment.data)
     if not found.at_hand:
-        return ["files: none of them is here, so none was looked at"]
-    if found.mistakes:
-        raise experiment.document.error(found.mistakes)
+        return [], ["files: none of them is here, so none was looked at"]
     files = [f"files: {sample}" for sample in found.samples]
-    return [*files, *(f"note: {note}" for note in found.notes)]
-
-
-def _unused_nodes(experiment: Experiment, plan: Plan) -> Iterator[Mistake]:
-    from engine.evaluation.choices import evaluated_outputs
-
-    used = [*(loss.of for loss in experiment.training.losses.values()), *evaluated_outputs(experiment, plan.outputs)]
-    for exporter in experiment.export:
-        used += exporter.options.get("outputs") or []
-    for name in plan.unused(used):
-        message = f"nothing uses the node `{name}`: no loss, metric, exporter or other node; remove it or use it"
-        yield Mistake(("model", "graph", name), message)
+    return found.mistakes, [*files, *(f"note: {note}" for note in found.notes)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +149,21 @@ def test_a_file_that_is_left_out_is_named_and_before_a_training_too(
     scored = call("predict", "runs/flat/latest", "good_two.parquet", "bad_one.parquet", "-o", "scored.parquet")
     assert scored.exit_code == 3, scored.output
     assert scored.output.count("bad_one.parquet") == 1, scored.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completion_of_the_readme_is_there(shell: str, repository: Path) -> None:
+    assert f"{shell}_source" in (repository / "README.md").read_text()
+    code = "import sys; sys.argv[0] = 'engine'; from engine.cli import main; main()"
+    words = {"COMP_WORDS": "engine val", "COMP_CWORD": "val" if shell == "fish" else "1"}
+    environment = {**os.environ, "_ENGINE_COMPLETE": f"{shell}_complete", **words}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True)
+    assert "validate" in found.stdout
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(main, ["simulate", "calratio", "-o", str(tmp_path / "file"), "--events", "1"])
+    assert result.exit_code == 2
+    assert "cannot be made" in result.output
+    assert "name another one" in result.output

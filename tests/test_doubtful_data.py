@@ -81,7 +81,7 @@ def test_a_list_where_an_entry_has_one_value_is_a_mistake_of_the_spec(program: P
         write(name, x=np.zeros(9), y=lists(9))
     result = program(command)
     assert result.exit_code == 2, result.output
-    assert "spec.yaml:4:33: one.parquet: branch 'n' holds one value an entry, but 'y' of the same" in result.output
+    assert "spec.yaml:4:55: one.parquet: branch 'y' holds a list an entry, but 'n' of the same" in result.output
     assert "(2 files of the samples one, two)" in result.output
     assert not Path("runs").exists()
 
@@ -92,13 +92,17 @@ def test_prediction_refuses_such_a_list_too(program: Program) -> None:
     command = ["predict", "runs/doubtful/latest", "other.parquet", "-o", "scored.parquet", "--device", "cpu"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 3, result.output
-    assert "other.parquet: branch 'n' holds one value an entry, but 'y' of the same" in result.output
+    assert "other.parquet: branch 'y' holds a list an entry, but 'n' of the same" in result.output
 
 
 @pytest.mark.parametrize(
     ("override", "code", "sentence"),
     [
-        ("data.samples.one.files=no.parquet", 3, "spec.yaml:6:11: sample one: no file matches 'no.parquet'"),
+        (
+            "data.samples.one.files=no.parquet",
+            3,
+            "--set data.samples.one.files=no.parquet: sample one: no file matches 'no.parquet'",
+        ),
         ("data.tree=trees", 2, "--set data.tree=trees: one.parquet: a Parquet file holds one table without a name"),
         ("data.collections.event.x=ex", 2, "--set data.collections.event.x=ex: one.parquet: there is no branch 'ex'"),
     ],
@@ -127,6 +131,19 @@ def test_values_that_are_not_finite_are_counted_and_told(program: Program) -> No
     report = Path("runs/doubtful/latest/report.html").read_text()
     assert "Never finite, so that only `fill` is seen: row.y in one." in report
     assert line in program("prepare").output.splitlines()  # of data that are up to date, too
+
+
+def test_values_that_only_a_transform_makes_infinite_are_counted_too(program: Program) -> None:
+    x = np.where(np.arange(200) < 7, -1.5, 0.5)
+    x[7:10] = -1.0
+    x[10] = np.nan
+    write("one", x=x, y=np.where(np.arange(200) < 3, 1e38, 1.0))
+    write("two", x=np.zeros(200), y=np.ones(200))
+    settings = "data.inputs.row.features={x: {log1p: true}, y: {scale: 100}}"
+    result = program("run", settings)
+    assert "replaced by `fill`: row.x in 11 of 200 of one, row.y in 3 of 200 of one" in result.output, result.output
+    clipped = "data.inputs.row.features={x: {log1p: true, clip: [-5, 5]}, y: {abs: true, log1p: true, scale: 100}}"
+    assert "replaced by `fill`: row.x in 8 of 200 of one\n" in program("run", clipped).output
 
 
 @pytest.mark.parametrize(
@@ -192,3 +209,73 @@ def test_weights_far_from_one_are_told_with_the_remedy(program: Program, weight:
     result = program("run", *weights, remedy, "training.losses.tagging.cross_entropy.weight=scaled")
     assert result.exit_code == 0, result.output
     assert "warning" not in result.output
+
+
+FEW = "  selections: {few: {of: event, where: run > 1000}}\n  inputs: {row"
+NO_ROWS = "    three: {files: one.parquet, rows: few}\n  on_error: skip\n  max_lost: 1\n" + FEW
+AT_STEP_2 = "at step 2 (epoch 1): tagging = inf, total = inf\nthe inputs are finite;"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"event.w}": "event.w * 0}"}, "17:70: the weights (weight) of the training rows of the stream main sum to 0"),
+        ({"label, weight: weight": "label, where: label > 5"}, "17:69: the condition `label > 5` of the loss tagging"),
+        (
+            {
+                "32}}": "32}, no: {samples: [three], batch: 2}}",
+                "t: weight}": "t: weight, stream: main}",
+                FEW[-14:]: NO_ROWS,
+            },
+            "20:58: the stream no has no training rows: its samples (three)",
+        ),
+        (
+            {"epochs: 1": "validations_per_epoch: 400"},
+            "15:26: `validations_per_epoch` is 400, but an epoch has no more",
+        ),
+        ({"epochs: 1": "precision: fp16"}, "15:14: training.precision fp16 needs a CUDA device"),
+        ({"tagging}]": "tagging, optimizer: {sgd: {lr: 1e38}}}]"}, f"17:12: the loss is not finite {AT_STEP_2}"),
+        ({"two.parquet, rows: event": "two.parquet, rows: few", FEW[-14:]: FEW}, "7:18: two.parquet: none of its 200"),
+        (
+            {"columns:": "weights: {other: {balance: label, expression: 0 / (event.x - event.x)}}\n  columns:"},
+            "10:13: weights.other cannot be",
+        ),
+    ],
+)
+def test_what_is_told_while_running_names_the_line_of_the_spec(
+    program: Program, changes: dict[str, str], told: str
+) -> None:
+    text = SPEC
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    Path("spec.yaml").write_text(text)
+    result = program("run")
+    assert f"spec.yaml:{told}" in result.output, result.output
+
+
+def test_a_fraction_of_0_is_not_blamed_on_the_columns(program: Program) -> None:
+    result = program("run", "data.split={by: [number], train: 0.8, validation: 0.2, test: 0}")
+    assert result.exit_code == 0, result.output
+    reason = "the test split has 0 rows, as its fraction in `data.split` is 0; write a larger `test`"
+    assert f"warning: nothing will be evaluated: {reason}" in result.output
+
+
+def test_a_split_that_leaves_nothing_to_validate_is_told(program: Program) -> None:
+    result = program("run", "data.columns.same=1", "data.split.by=[same]", "training.best=null")
+    assert result.exit_code in (0, 4), result.output
+    lost = "training rows" if result.exit_code else "nothing will be validated: the validation split has 0 rows"
+    assert lost in result.output
+    assert "epoch 1: \n" not in result.output
+
+
+def test_too_little_memory_is_a_sentence(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(*_: object, **__: object) -> None:
+        raise RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1000006000009 bytes"
+        )
+
+    monkeypatch.setattr("engine.training.train.train", allocate)
+    result = program("run")
+    assert result.exit_code == 4, result.output
+    assert "there is not enough memory: 931 GiB were asked for at once; a smaller `batch`" in result.output

@@ -14,7 +14,7 @@ from engine.spec.sections.data import DataSpec, FeatureSpec
 
 VERSION = 2
 """Version of the prepared dataset; part of every hash."""
-REVISION = 1
+REVISION = 2
 """Of how files are read and checked, part of every hash too: data of another one are made again, and stay of use."""
 
 _APPLIED_LATER = ("absolute", "log1p", "clip", "scale", "offset", "range", "range_from", "one_hot", "fill")

@@ -12,8 +12,8 @@ import numpy as np
 from engine.data.columns import Jagged
 
 if TYPE_CHECKING:
-    from engine.data.ledger import LedgerEntry
     from engine.data.rows import RowTable
+    from engine.data.store import PreparedDataset
     from engine.spec.sections.data import DataSpec
 
 MOST_TOLD = 6
@@ -62,13 +62,15 @@ class NotFinite:
         return f"{self.feature} in {self.number} of {self.values} of {self.sample}"
 
 
-def not_finite(ledger: Iterable[LedgerEntry]) -> list[NotFinite]:
-    """Every feature that is not always finite, by sample."""
+def not_finite(dataset: PreparedDataset) -> list[NotFinite]:
+    """Every feature that is not always finite, in the files or after its transform, by sample."""
     counts: dict[str, FiniteCount] = {}
-    for entry in ledger:
+    for entry in dataset.ledger:
         count = counts.setdefault(entry.sample, FiniteCount())
         count.values.update(entry.values)
         count.not_finite.update(entry.not_finite)
+    for sample, lost in dataset.manifest.get("transformed_away", {}).items():
+        counts[sample].not_finite.update(lost)
     return [
         NotFinite(feature, sample, number, count.values[feature.partition(".")[0]])
         for sample, count in counts.items()

@@ -65,7 +65,8 @@ def _fitted(input_name: str, spec: FeatureSpec, statistics: Statistics | None) -
     try:
         return feature_transform(spec, statistics)
     except ValueError as error:
-        raise DataError(f"the transforms of {spec.name} in the input {input_name} cannot be used: {error}") from None
+        sentence = f"the transforms of {spec.name} in the input {input_name} cannot be used: {error}"
+        raise DataError(sentence, spec.path) from None
 
 
 def feature_transform(spec: FeatureSpec, statistics: Statistics | None) -> FeatureTransform:

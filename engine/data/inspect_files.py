@@ -136,6 +136,8 @@ def _inspect(data: DataSpec, sample: SampleSpec, file: str, contradicting: _Find
         if reader.branches or reader.entries:  # a file without events often has no branches either
             for path, cause in wrong_branches(needed_branches(data, layout, sample.rows, sample), layout, reader):
                 contradicting.add(path, cause, sample.name, file)
+        if not reader.entries:
+            unreadable.add((*sample.path, "files"), "the file has no entries", sample.name, file)
         return reader.entries
     finally:
         reader.close()

@@ -70,12 +70,14 @@ def check_lost(ledger: Iterable[LedgerEntry], data: DataSpec) -> None:
     entries = list(ledger)
     lost = [entry for entry in entries if entry.lost]
     if lost and data.on_error == "stop":
-        raise DataError(f"{lost[0].reason} (`on_error: skip` goes on without such files)")
+        sentence = f"{lost[0].reason} (`on_error: skip` goes on without such files)"
+        raise DataError(sentence, (*data.samples[lost[0].sample].path, "files"))
     files = Counter(entry.sample for entry in entries)
     for sample, number in Counter(entry.sample for entry in lost).items():
         if number > data.max_lost * files[sample]:
             first = next(entry.reason for entry in lost if entry.sample == sample)
             raise DataError(
                 f"the sample {sample} lost {number} of its {files[sample]} files, more than `max_lost: "
-                f"{data.max_lost:g}` allows; the first: {first}"
+                f"{data.max_lost:g}` allows; the first: {first}",
+                (*data.samples[sample].path, "files"),
             )

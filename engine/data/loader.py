@@ -78,7 +78,10 @@ class Loader:
         for spec in streams:
             rows = dataset.rows(spec.samples, "train")
             if not len(rows):
-                raise DataError(f"the stream {spec.name} has no training rows (samples: {', '.join(spec.samples)})")
+                raise DataError(
+                    f"the stream {spec.name} has no training rows (samples: {', '.join(spec.samples)})",
+                    (*spec.path, "samples"),
+                )
             if self.resident:
                 self._streams[spec.name] = ResidentStream(dataset, rows, spec.name, spec.batch, seed)
             else:

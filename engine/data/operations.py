@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import DataError
+
+LARGEST_WHOLE = 2.0**53
+"""Up to here all whole numbers are float64."""
+
 
 def wrap_angle(angle: Any) -> Any:
     """An angle in rad brought to -pi .. pi; angles that lie there already keep every digit."""
@@ -35,8 +40,30 @@ def is_in(value: Any, choices: tuple[Any, ...]) -> Any:
     return functools.reduce(np.logical_or, found, np.zeros(np.shape(value), dtype=bool))
 
 
+def refuse_rounded(operation: str, value: Any) -> None:
+    """Refuse to take whole numbers apart that are too large to be held exactly, such as identities of 64 bits.
+
+    Raises:
+        DataError: a number is above 2**53.
+    """
+    array = np.asarray(value)
+    finite = array[np.isfinite(array)]
+    if finite.size and (largest := np.abs(finite).max()) > LARGEST_WHOLE:
+        raise DataError(
+            f"{operation} of {largest:.6g} would be that of another number: expressions hold whole numbers up to 2**53 "
+            "(9.0e15) exactly; larger ones can stand alone in `columns`"
+        )
+
+
+def remainder(value: Any, divisor: Any) -> Any:
+    """What is left of a value divided by another one, with the sign of the divisor."""
+    refuse_rounded("the remainder", value)
+    return np.remainder(value, divisor)
+
+
 def bit(value: Any, number: Any) -> Any:
     """1 where this bit (0 is the lowest) of a whole number is set, else 0; exact up to 2**53."""
+    refuse_rounded("a bit", value)
     shifted = np.floor(np.divide(value, np.exp2(number)))
     return shifted - 2 * np.floor(shifted / 2)
 

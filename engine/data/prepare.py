@@ -23,6 +23,7 @@ from engine.data.manifest import SHARDS, build_manifest, write_manifest
 from engine.data.shards import Receipt, checksum
 from engine.data.sources import Source, find_sources
 from engine.data.store import PreparedDataset
+from engine.data.transformed import count_lost
 from engine.data.weights import fit_weights
 from engine.data.worker import Task, prepare_file, start_worker
 from engine.errors import DataError
@@ -108,8 +109,9 @@ def _build(
     check_lost([receipt.ledger for receipt in receipts], data)
     dataset = PreparedDataset(directory, build_manifest(data, wanted, receipts))
     if not dataset.manifest["shards"]:
-        raise DataError(f"no file gave a row; the first: {receipts[0].ledger.reason}")
+        raise DataError(f"no file gave a row; the first: {receipts[0].ledger.reason}", (*data.path, "samples"))
     fit_transforms(data, dataset)
+    dataset.manifest["transformed_away"] = count_lost(dataset)
     fit_weights(data, dataset)
     write_manifest(directory, dataset.manifest)
     _remove_others(folder, tasks)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from engine.data.columns import Array, Jagged
 from engine.data.ledger import LedgerEntry
 from engine.data.rows import RowTable
 from engine.files import write_text, writing
+from engine.leftovers import unfinished
 
 ROWS_PER_BATCH = 65_536
 """A record batch is written when this many rows have come together."""
@@ -90,7 +90,7 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._unfinished = unfinished(path)
         self._waiting: list[RowTable] = []
         self._waiting_rows = 0
         self._writer: Any = None

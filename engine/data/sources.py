@@ -41,7 +41,7 @@ def sample_sources(sample: SampleSpec) -> list[Source]:
     try:
         paths = expand_files(sample.files)
     except DataError as error:
-        raise DataError(f"the sample {sample.name} has no files: {error}") from None
+        raise DataError(f"the sample {sample.name} has no files: {error}", (*sample.path, "files")) from None
     return [_source(sample.name, path) for path in paths]
 
 

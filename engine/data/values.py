@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from engine.data.columns import Array
-from engine.data.operations import NUMPY_FUNCTIONS
+from engine.data.operations import NUMPY_FUNCTIONS, remainder
 from engine.errors import DataError
 from engine.spec.expressions import Expression
 
@@ -77,7 +77,7 @@ class Values(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
             return NotImplemented
-        return combine(ufunc, *inputs)
+        return combine(remainder if ufunc is np.remainder else ufunc, *inputs)
 
 
 def combine(function: Callable[..., Any], *arguments: Any) -> Any:

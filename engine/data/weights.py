@@ -117,7 +117,8 @@ def _sums(spec: WeightSpec, data: DataSpec, target: TargetSpec | None, dataset: 
     if spec.expression is not None:
         weight = weight * dataset.factor(spec.name, rows)
     if not np.isfinite(weight).all():
-        raise DataError(f"weights.{spec.name} cannot be fixed: some weights of the training split are NaN or infinite")
+        sentence = f"weights.{spec.name} cannot be fixed: some weights of the training split are NaN or infinite"
+        raise DataError(sentence, spec.path)
     group = read(f"target:{target.name}") if target else np.zeros(len(rows), dtype=np.int64)
     interval = np.zeros(len(rows), dtype=np.int64)
     if spec.reweight is not None:

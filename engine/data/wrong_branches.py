@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine.data.branches import NeededBranch
 from engine.data.readers.base import BranchInfo, Reader, missing_branch
 from engine.errors import Path
-from engine.spec.sections.data import LayoutSpec
+from engine.spec.sections.data import CollectionSpec, LayoutSpec
 
 
 def wrong_branches(needed: Sequence[NeededBranch], layout: LayoutSpec, reader: Reader) -> Iterator[tuple[Path, str]]:
@@ -37,13 +37,15 @@ def _nesting(branches: Sequence[NeededBranch], layout: LayoutSpec, reader: Reade
         return
     name = fields[0][0].collection
     collection = layout.collections[name]
-    depth = 0 if collection.slots is not None else min(1, max(info.depth for _, info in fields))
+    depth = 0 if collection.slots is not None else _usual_depth(collection, fields)
     for branch, info in fields:
         computed = branch.field is not None and collection.fields[branch.field].expression is not None
         if info.depth > 1:
             yield branch.path, f"branch '{info.name}' {_nature(info)}; a field of {name} has one value an object"
         elif info.depth != depth and not (computed and info.depth == 0):
-            what = "a branch of a wide table has one value an entry" if collection.slots else _others(name, fields)
+            what = (
+                "a branch of a wide table has one value an entry" if collection.slots else _others(name, fields, depth)
+            )
             yield branch.path, f"branch '{info.name}' {_nature(info)}, but {what}"
     for branch in branches:
         info = reader.branches[branch.branch]
@@ -57,10 +59,19 @@ def _nature(info: BranchInfo) -> str:
     return ("holds one value an entry", "holds a list an entry", "holds lists of lists")[min(info.depth, 2)]
 
 
-def _others(name: str, fields: Sequence[tuple[NeededBranch, BranchInfo]]) -> str:
-    """Names a branch of the collection that is a list."""
-    listed = next(info.name for _, info in fields if info.depth > 0)
-    return f"'{listed}' of the same collection {name} holds a list"
+def _usual_depth(collection: CollectionSpec, fields: Sequence[tuple[NeededBranch, BranchInfo]]) -> int:
+    """Whether the branches of a collection are to be lists (1) or one value an entry (0): as most of them are.
+
+    Of those with an owner only lists have objects that could belong to a row.
+    """
+    listed = sum(info.depth > 0 for _, info in fields)
+    return int(listed > 0 and (collection.owner is not None or 2 * listed >= len(fields)))
+
+
+def _others(name: str, fields: Sequence[tuple[NeededBranch, BranchInfo]], depth: int) -> str:
+    """Names a branch of the collection that is as it should be."""
+    right = next(info for _, info in fields if min(1, info.depth) == depth)
+    return f"'{right.name}' of the same collection {name} holds {'a list' if depth else 'one value'}"
 
 
 def _needed(branch: NeededBranch) -> str:

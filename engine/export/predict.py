@@ -129,7 +129,8 @@ def predict_files(
                     raise
                 skipped[path] = str(error)
             task.advance()
-    lines = [f"{rows} rows of {len(paths) - len(skipped)} files scored in {output}"]
+    read = len(paths) - len(skipped)
+    lines = [f"{rows} row{'s' * (rows != 1)} of {read} file{'s' * (read != 1)} scored in {output}"]
     lines += [f"the column {name} is NaN where a file has not got what it is made of" for name in absent]
     lines += [f"skipped {reason}" for reason in skipped.values()]  # a reason names its file
     return PredictionSummary("\n".join(lines), skipped)

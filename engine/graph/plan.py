@@ -34,12 +34,12 @@ def input_types(data: DataSpec) -> dict[str, TensorType]:
     return types
 
 
-def plan_network(model: ModelSpec, inputs: Mapping[str, TensorType], conventions: str) -> Plan:
+def plan_network(model: ModelSpec, inputs: Mapping[str, TensorType | None], conventions: str) -> Plan:
     """Infer every size of a network and count its parameters.
 
     Args:
         model: the checked `model:` section with the blocks written in YAML.
-        inputs: types of the inputs of the network.
+        inputs: types of the inputs of the network; None where one is not known because of mistakes in it.
         conventions: "keras" or "torch": what the spec does not say.
 
     Raises:
@@ -61,7 +61,8 @@ def plan_network(model: ModelSpec, inputs: Mapping[str, TensorType], conventions
             planner.report(model.graph[name].path, f"node `{name}` has {count:.3g} parameters, more than fit anywhere")
     if planner.mistakes:
         raise PlanError(planner.mistakes)
-    return Plan(dict(inputs), graph, CONVENTIONS[conventions])
+    known = {name: each for name, each in inputs.items() if each is not None}
+    return Plan(known, graph, CONVENTIONS[conventions])
 
 
 def unused(plan: Plan, used: Sequence[str]) -> tuple[str, ...]:

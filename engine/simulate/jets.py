@@ -7,11 +7,13 @@ a network can tell apart: jets of `label` 1 are narrower and have more displaced
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from engine.data.columns import Array
+from engine.files import complete
 
 JET_FIELDS = ("pt", "eta", "phi", "mass", "width")
 CONSTITUENT_FIELDS = ("pt_fraction", "deta", "dphi", "dr", "d0", "z0", "energy_fraction", "charge")
@@ -50,17 +52,16 @@ def write_jets(path: Path, jets: int = 200_000, seed: int = 1) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    partial = path.with_name(f".{path.name}.part")
-    writer = None
-    for start, count in _groups(jets):
-        columns, offsets = make_jets(count, np.random.default_rng([seed, start]))
-        columns["jet_number"] = np.arange(start, start + count)
-        table = pa.table({name: _arrow(name, values, offsets) for name, values in columns.items()})
-        writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-    return partial.replace(path)
+    with complete(path) as unfinished, ExitStack() as closing:
+        writer = None
+        for start, count in _groups(jets):
+            columns, offsets = make_jets(count, np.random.default_rng([seed, start]))
+            columns["jet_number"] = np.arange(start, start + count)
+            table = pa.table({name: _arrow(name, values, offsets) for name, values in columns.items()})
+            writer = writer or closing.enter_context(pq.ParquetWriter(unfinished, table.schema, compression="zstd"))
+            writer.write_table(table)
+        closing.close()
+    return path
 
 
 def make_jets(jets: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array]:

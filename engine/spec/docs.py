@@ -14,7 +14,8 @@ INTRODUCTION = """\
 
 Made from the schemas by `python -m engine.spec.docs`; a change belongs into `schemas/`.
 
-A spec is one YAML file: one experiment. `engine validate` tells every mistake of it at once, each with line and column.
+A spec is one YAML file: one experiment. `engine validate` tells every mistake of it at once, each with line and column;
+what cannot be judged before one of them is mended (what uses a node that is itself wrong) is told after that.
 
 - Numbers and words are those of YAML 1.2: `8e-4` is a number, `on` and `yes` are texts.
 - A key stands once in a mapping, and unknown keys are mistakes. There are no tags. Anchors, aliases and merge keys
@@ -42,6 +43,9 @@ Conditions and formulas are a small language of their own, nothing of Python is 
 | targets `of` an input | as features of that input |
 | targets of `pairs` | `left.pt` and `right.pt`, fields of the two objects, and names of the row |
 | `minimize` of an update | losses, with `+ - * /` and numbers alone |
+
+All values are of 64-bit floating point, which holds whole numbers up to 2**53 exactly. Larger ones, such as identities
+of 64 bits, are exact where the name stands alone in `columns` (and so in `split`); their `%` and `bit` are refused.
 
 Names of the row: `jets.pt` (a field of the row's own object), `event.run` (of a collection with one value an entry),
 `constants.mH` (of the sample, 0 where it has none), `matched.pt` (of the object that the row was matched to, 0 without

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.errors import Mistake, Path, Problem, SpecError
+from engine.errors import EngineError, Mistake, Path, Problem, SpecError
 from engine.spec.nodes import Node, Place
 
 
@@ -59,6 +60,18 @@ class Document:
     def error(self, mistakes: Iterable[Mistake]) -> SpecError:
         """The error that tells all these mistakes, in the order of the file."""
         return SpecError(sorted(self.problem(mistake) for mistake in mistakes))
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Around work on what the spec says: an error that knows a place of the spec is told with file and line."""
+        try:
+            yield
+        except EngineError as error:
+            if error.place is None:
+                raise
+            first, *others = str(error).split("\n")
+            placed = self.problem(Mistake(error.place, first))
+            raise type(error)("\n".join([str(placed), *others])) from error
 
     def to_yaml(self) -> str:
         """The resolved spec as YAML; reading it back gives the same values."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import Mistake
 from engine.spec import aliases
 from engine.spec.document import Document
 from engine.spec.includes import read, read_text
@@ -15,8 +17,36 @@ from engine.spec.schema import check, check_part
 
 if TYPE_CHECKING:
     from engine.spec.experiment import Experiment
+    from engine.spec.sound import Gaps
 
 SECTIONS = ("data", "model", "training")
+
+
+@dataclass
+class Examined:
+    """A spec, and all that can be found wrong with it without its graph and its files.
+
+    Attributes:
+        document: the resolved spec.
+        experiment: what it says, without what is not understood (`gaps`); None where nothing of it is.
+        mistakes: found so far, at their places in the document.
+        gaps: what is missing from the experiment.
+    """
+
+    document: Document
+    experiment: Experiment | None
+    mistakes: list[Mistake]
+    gaps: Gaps
+
+    def sound(self) -> Experiment:
+        """The experiment, of which nothing is missing.
+
+        Raises:
+            SpecError: every mistake that was found, in the order of the file.
+        """
+        if self.mistakes or self.experiment is None:
+            raise self.document.error(self.mistakes)
+        return self.experiment
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -29,7 +59,16 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
     Raises:
         SpecError: all mistakes that can be seen without the data, in the order of the file.
     """
-    return _experiment(load_document(path, overrides), Path(path).parent)
+    return examine(path, overrides).sound()
+
+
+def examine(path: Path | str, overrides: Sequence[str] = ()) -> Examined:
+    """A spec file with all its mistakes: what is right is checked to the end although something else is wrong.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
+    return _examined(_resolved(read(Path(path)), str(path), overrides), Path(path).parent)
 
 
 def load_document(path: Path | str, overrides: Sequence[str] = ()) -> Document:
@@ -38,7 +77,10 @@ def load_document(path: Path | str, overrides: Sequence[str] = ()) -> Document:
     Raises:
         SpecError: it cannot be read, or the schema finds mistakes.
     """
-    return _document(read(Path(path)), str(path), overrides)
+    document = _resolved(read(Path(path)), str(path), overrides)
+    if mistakes := check(document.value):
+        raise document.error(mistakes)
+    return document
 
 
 def missing_in_part(path: Path | str, overrides: Sequence[str] = ()) -> list[str]:
@@ -68,26 +110,34 @@ def load_text(
     Raises:
         SpecError: as `load_experiment`.
     """
-    return _experiment(_document(read_text(text, name, Path(beside)), name, overrides), Path(beside))
+    return examine_text(text, overrides, name, beside).sound()
 
 
-def _document(root: Node, file: str, overrides: Sequence[str]) -> Document:
+def examine_text(
+    text: str, overrides: Sequence[str] = (), name: str = "spec.yaml", beside: Path | str = "."
+) -> Examined:
+    """As `examine`, of a text."""
+    return _examined(_resolved(read_text(text, name, Path(beside)), name, overrides), Path(beside))
+
+
+def _resolved(root: Node, file: str, overrides: Sequence[str]) -> Document:
     root, notes = aliases.rename(apply(root, overrides))
-    document = Document.from_tree(root, file, notes)
-    mistakes = check(document.value)
-    if mistakes:
-        raise document.error(mistakes)
-    return document
+    return Document.from_tree(root, file, notes)
 
 
-def _experiment(document: Document, beside: Path) -> Experiment:
+def _examined(document: Document, beside: Path) -> Examined:
     from engine.spec.build import build_experiment
     from engine.spec.checks.experiment import check_experiment
+    from engine.spec.sound import Gaps, sound_part
     from engine.spec.vocabularies import put_in
 
-    mistakes = put_in(document, beside)
-    experiment = build_experiment(document)
-    mistakes += check_experiment(experiment)
+    mistakes, gaps, sound = check(document.value), Gaps(), document
     if mistakes:
-        raise document.error(mistakes)
-    return experiment
+        part = sound_part(document)
+        if part is None:
+            return Examined(document, None, mistakes, gaps)
+        sound, gaps = part
+    later = put_in(sound, beside)
+    experiment = build_experiment(sound)
+    later += check_experiment(experiment)
+    return Examined(document, experiment, [*mistakes, *gaps.real(later)], gaps)

@@ -54,7 +54,7 @@ def _alternatives(error: Error, path: Path) -> Iterator[Mistake]:
             yield from mistakes(each)
         return
     wanted = _either([_expected(schema) for schema in error.validator_value])
-    yield Mistake(path, f"{name(path)} must be {wanted}, found {describe(error.instance)}")
+    yield Mistake(path, f"{name(path)} must be {wanted}, found {describe(error.instance)}{_width(error.instance)}")
 
 
 def _is_of_other_type(error: Error) -> bool:
@@ -101,7 +101,13 @@ def _type(error: Error, path: Path) -> str:
     message = f"{name(path)} must be {_either([_TYPES[each] for each in wanted])}, found {describe(error.instance)}"
     if isinstance(error.instance, float) and error.instance.is_integer() and "integer" in wanted:
         message += f"; write {int(error.instance)}"
-    return message
+    return message + _width(error.instance)
+
+
+def _width(value: Any) -> str:
+    """What to write where a size of the input was meant, which sounds as if it were called otherwise."""
+    is_size = isinstance(value, str) and value.startswith("input.")
+    return "; the number of features that come in is `input.channels`" if is_size else ""
 
 
 def _enum(error: Error, path: Path) -> str:

@@ -47,6 +47,8 @@ def _applied(root: Node, text: str) -> Node:
     steps = [step.strip() for step in key.split(".")]
     if not equals or not all(steps):
         raise SpecError([place.problem("write it as `key.key=value`, such as `training.epochs=5`")])
+    if steps[0] == "include":
+        raise SpecError([place.problem("`include` is followed before anything is set; write it into the spec")])
     if len(steps) > DEEPEST:
         raise SpecError([place.problem(f"the key is more than {DEEPEST} deep")])
     return _put(root, steps, _value(value, place), place, 0)
@@ -85,7 +87,9 @@ def _put(node: Node, steps: list[str], value: Node, place: Place, depth: int) ->
     entries = dict(node.value or {})
     known = entries.get(step)
     below = known.node if known else mapping({}, place)
-    entries[step] = Entry(known.key if known else place, _put(below, steps, value, place, depth + 1))
+    is_last = depth + 1 == len(steps)  # where a list or mapping stands is told by its key
+    key = known.key if known and not is_last else place
+    entries[step] = Entry(key, _put(below, steps, value, place, depth + 1))
     return mapping(entries, node.place)
 
 

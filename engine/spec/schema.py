@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from engine.errors import Mistake
+from engine.errors import Mistake, Path
 from engine.spec.resources import folder
 
 ROOT = "experiment.json"
@@ -48,6 +49,18 @@ def lookup(reference: str) -> Fragment:
 def kinds(reference: str) -> Fragment:
     """The table of kinds (losses, optimizers, ...) that a `kinds` keyword names: name to fragment."""
     return lookup(reference)
+
+
+def errors(value: Any) -> Iterator[tuple[Any, Path]]:
+    """Every error of the schemas in a spec (plain values), and every place that it speaks of."""
+    from engine.spec.messages import mistakes
+
+    for error in _validator().iter_errors(value):
+        found = list(mistakes(error))
+        for mistake in found:
+            yield error, mistake.path
+        if not found:  # another message tells it already
+            yield error, tuple(error.absolute_path)
 
 
 def check(value: Any) -> list[Mistake]:

@@ -30,7 +30,9 @@ def check_precision(training: TrainingSpec, device: str) -> None:
         TrainingError: fp16 is asked for without CUDA.
     """
     if training.precision == "fp16" and not device.startswith("cuda"):
-        raise TrainingError("training.precision fp16 needs a CUDA device; on the CPU use bf16 or float32")
+        raise TrainingError(
+            "training.precision fp16 needs a CUDA device; on the CPU use bf16 or float32", (*training.path, "precision")
+        )
 
 
 def check_losses(experiment: Experiment, plan: Plan) -> list[Mistake]:

@@ -45,11 +45,12 @@ def fit(network: Network, kept: Kept) -> tuple[dict[str, Tensor], dict[str, str]
     for theirs, ours in names.items():
         if theirs not in weights:
             raise TrainingError(
-                f"{kept.load.source} cannot be loaded: it has no {theirs}, which {ours} should start from"
+                f"{kept.load.source} cannot be loaded: it has no {theirs}, which {ours} should start from",
+                kept.load.path,
             )
         if weights[theirs].shape != state[ours].shape:
             shapes = f"{list(weights[theirs].shape)} there and {list(state[ours].shape)} here"
-            raise TrainingError(f"{kept.load.source} cannot be loaded: {theirs} is {shapes}")
+            raise TrainingError(f"{kept.load.source} cannot be loaded: {theirs} is {shapes}", kept.load.path)
     return weights, names
 
 

@@ -235,7 +235,8 @@ class Loop:
         position.round_means.clear()
         self.save(best)
         told = ", ".join(f"{name} {value:.4g}" for name, value in validated.items())
-        self.progress.say(f"epoch {epochs:g}: {told}{' (best so far)' if improved else ''}")
+        if told:
+            self.progress.say(f"epoch {epochs:g}: {told}{' (best so far)' if improved else ''}")
 
     def phase(self) -> dict[str, str]:
         """What a line of the log says of the phase."""

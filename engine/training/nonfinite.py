@@ -69,7 +69,10 @@ def non_finite_loss(
         lines.append(f"the inputs are finite; their ranges, the widest first: {_listed(ranges)}")
     kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
     advice = "`fill` or `clip` these features" if bad else "a smaller learning rate, `clip_norm` or `clip` may help"
-    return TrainingError("\n".join([*lines, f"{kept}; {advice}"]))
+    first = next((name for name, value in values.items() if not math.isfinite(value)), None)
+    return TrainingError(
+        "\n".join([*lines, f"{kept}; {advice}"]), None if first is None else ("training", "losses", first)
+    )
 
 
 def _listed(ranges: Sequence[Range]) -> str:

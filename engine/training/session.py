@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from engine.errors import Mistake, TrainingError
+from engine.errors import TrainingError
 from engine.graph.network import build_network
 from engine.progress import Progress
 from engine.spec.sections import MonitorSpec
@@ -129,6 +129,8 @@ def assemble(
         check_metrics(training, objectives, experiment, dataset)
         stages.append(Stage(training, objectives, steps))
     check_classes(experiment, dataset, tell)
+    if experiment.data.split.validation and not len(dataset.rows(list(experiment.data.samples), "validation")):
+        tell(f"warning: nothing will be validated: {empty_split(experiment, 'validation')}")
     evaluated = experiment.evaluation.split
     if not len(dataset.rows(list(experiment.data.samples), evaluated)):
         tell(f"warning: nothing will be evaluated: {empty_split(experiment, evaluated)}")
@@ -161,10 +163,12 @@ def check_metrics(
             continue
         if metric in _metrics(training, objectives, lambda _: True):
             empty = f"{who} watches {metric}, but {empty_split(experiment, 'validation')}"
-            raise TrainingError(str(experiment.document.problem(Mistake((*experiment.data.path, "split"), empty))))
+            raise TrainingError(empty, (*experiment.data.path, "split"))
         there = ", ".join(sorted(known))
-        place = ".".join(map(str, training.path))
-        raise TrainingError(f"{place}: {who} watches {metric}, which this training has not got; it has {there}")
+        raise TrainingError(
+            f"{who} watches {metric}, which this training has not got; it has {there}",
+            (*training.path, who if who != "plateau" else "updates"),
+        )
 
 
 def _metrics(
@@ -186,6 +190,8 @@ def _metrics(
 
 def empty_split(experiment: Experiment, split: str) -> str:
     """That a split has no rows, and what to change."""
+    if getattr(experiment.data.split, split) == 0:
+        return f"the {split} split has 0 rows, as its fraction in `data.split` is 0; write a larger `{split}`"
     by = ", ".join(experiment.data.split.by)
     return (
         f"the {split} split has 0 rows; the columns [{by}] in `data.split.by` decide where a row goes: name one with "

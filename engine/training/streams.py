@@ -27,14 +27,16 @@ def iteration_length(training: TrainingSpec, dataset: PreparedDataset) -> int:
         if not number:
             samples = ", ".join(training.streams[name].samples)
             raise TrainingError(
-                f"the stream {name} has no training rows: its samples ({samples}) have none in the training split"
+                f"the stream {name} has no training rows: its samples ({samples}) have none in the training split",
+                (*training.streams[name].path, "samples"),
             )
     first = next(iter(training.streams))
     steps = training.steps_per_epoch or -(-rows[first] // training.streams[first].batch)
     if training.validations_per_epoch > steps:
         raise TrainingError(
-            f"{'.'.join(map(str, training.path))}.validations_per_epoch is {training.validations_per_epoch}, but an "
-            f"epoch has no more than {steps} step{'s' * (steps != 1)}"
+            f"`validations_per_epoch` is {training.validations_per_epoch}, but an "
+            f"epoch has no more than {steps} step{'s' * (steps != 1)}",
+            (*training.path, "validations_per_epoch"),
         )
     return steps
 

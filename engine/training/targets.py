@@ -63,7 +63,8 @@ def check_weights(
         if where is not None and not counting.any():
             raise TrainingError(
                 f"the condition `{where}` of the loss {name} holds for no training row of the stream {stream.name} "
-                "that has its target, so it has nothing to learn from; write another `where`"
+                "that has its target, so it has nothing to learn from; write another `where`",
+                (*objective.spec.path, "where"),
             )
         if weight is None:
             continue
@@ -72,7 +73,8 @@ def check_weights(
         if not (total > 0 and math.isfinite(total)):
             raise TrainingError(
                 f"the weights ({weight}) of the training rows of the stream {stream.name} sum to {total:g}, so the "
-                f"loss {name} has nothing to learn from; their sum must be above 0"
+                f"loss {name} has nothing to learn from; their sum must be above 0",
+                (*objective.spec.path, "weight"),
             )
         mean = float(np.abs(weights).mean(dtype=np.float64))
         if not MEAN_WEIGHT[0] <= mean <= MEAN_WEIGHT[1]:
@@ -134,7 +136,8 @@ def _absent(
         if rows and lost == rows:
             raise TrainingError(
                 f"no row of the sample {sample} has a target {target}, which the loss {name} needs; give the sample a "
-                f"label of {target} or take it out of the stream {stream.name}"
+                f"label of {target} or take it out of the stream {stream.name}",
+                (*objective.spec.path, "target"),
             )
         if lost:
             absent[sample] = (lost, rows)

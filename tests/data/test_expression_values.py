@@ -79,3 +79,18 @@ def test_objects_of_two_collections_cannot_be_mixed(text):
 def test_reduction_needs_objects(text):
     with pytest.raises(DataError, match="needs a field of objects"):
         value(text)
+
+
+@pytest.mark.parametrize("text", ["x % 5", "bit(x, 0)", "1 + x % 2"])
+def test_whole_numbers_that_are_not_held_exactly_are_not_taken_apart(text: str) -> None:
+    def lookup(largest: int):  # type: ignore[no-untyped-def]
+        return lambda _: Values(np.array([3, 2**40 + 1, largest], dtype=np.uint64).astype(np.float64))
+
+    exact = evaluate(parse(text), lookup(2**53 - 1)).array
+    assert exact.tolist() == [parsed_by_python(text, each) for each in (3, 2**40 + 1, 2**53 - 1)]
+    with pytest.raises(DataError, match=r"of 9\.22337e\+18 would be that of another number.*alone in `columns`"):
+        evaluate(parse(text), lookup(2**63 + 1))
+
+
+def parsed_by_python(text: str, x: int) -> int:
+    return {"x % 5": x % 5, "bit(x, 0)": x & 1, "1 + x % 2": 1 + x % 2}[text]

@@ -81,7 +81,7 @@ class MemoryDataset:
 
 
 def stream(name: str = "main", batch: int = 16, samples: tuple[str, ...] = ("one", "two")) -> StreamSpec:
-    return StreamSpec(name=name, samples=samples, batch=batch, path=Path("training"))
+    return StreamSpec(name=name, samples=samples, batch=batch, path=("training",))
 
 
 @pytest.fixture

@@ -423,7 +423,7 @@ def test_features_of_objects_are_counted_over_all_files_of_a_sample(section, fil
     raw = yaml.safe_load(SPEC)
     raw["inputs"]["hits"]["features"]["root"] = {"expression": "sqrt(e - 1)"}
     prepared = prepare(section(raw, samples=samples(files, first="a*.parquet", second="b*.parquet")), files / "out", 1)
-    found = {each.sample: each for each in not_finite(prepared.ledger)}
+    found = {each.sample: each for each in not_finite(prepared)}
     for name, each in found.items():
         segments = [segment for segment in prepared.segments if segment.sample == name]
         values = np.concatenate([segment.inputs["hits"][1][:, 1] for segment in segments])

@@ -185,7 +185,7 @@ def test_globs_are_sorted_and_a_useless_one_is_told(tmp_path: Path) -> None:
     (tmp_path / "c.root").mkdir()
     found = expand_files([f"{tmp_path}/b*.root", f"{tmp_path}/*.root", "root://host//file.root"])
     assert found == [f"{tmp_path}/a.root", f"{tmp_path}/b0.root", f"{tmp_path}/b1.root", "root://host//file.root"]
-    with pytest.raises(DataError, match=r"no file matches '.*/c\.root'$"):
+    with pytest.raises(DataError, match=r"no file matches '.*/c\.root', which is a folder; name the files in it"):
         expand_files([f"{tmp_path}/c.root"])
     with pytest.raises(DataError, match=f"there is no directory '{tmp_path}/data'"):
         expand_files([f"{tmp_path}/data/x/*.root"])

@@ -256,3 +256,19 @@ def test_a_class_that_no_stream_of_an_output_has_a_sample_of_is_a_mistake(tell):
         )
         == []
     )
+
+
+def test_a_parameter_that_a_block_does_not_use_is_a_mistake(tell) -> None:  # type: ignore[no-untyped-def]
+    graph = "graph: {output: {from: input, layers: [%s]}}"
+    block = "blocks:\n  gate: {parameters: {width: integer, act: string}, " + graph + "}\nmodel:"
+    assert tell(("model:", block % "dense: {units: 2 * $width, activation: $act}")) == []
+    (sentence,) = tell(("model:", block % "dense: $width"))
+    assert (
+        sentence
+        == "small.yaml:20:39: `gate` does not use its parameter `act`; write `$act` where it is meant, or remove it"
+    )
+
+
+def test_the_width_of_the_input_is_told_by_its_name(tell) -> None:  # type: ignore[no-untyped-def]
+    (sentence,) = tell(("lstm: 4", "dense: input.features"))
+    assert sentence.endswith("the number of features that come in is `input.channels`")

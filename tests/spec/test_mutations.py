@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from engine.cli import main
 from engine.errors import SpecError
-from engine.spec.load import load_experiment, load_text
+from engine.examination import with_plan
+from engine.spec.load import examine_text, load_experiment, load_text
 from engine.spec.writer import to_yaml
 from engine.validation import plan_of
 
@@ -34,7 +36,9 @@ def plain_spec(name: str) -> Any:
 
 PLAIN = {name: plain_spec(name) for name in ("calratio", "ndive_ftag", "smartbkg", "smartbkg/bias")}
 
-SETTINGS = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -238,3 +242,31 @@ def test_files_that_are_no_text(data: bytes, tmp_path_factory: Any) -> None:
 @given(st.sampled_from(paths(PLAIN["calratio"])), st.text(max_size=20), st.sampled_from([".", "..", "=", ".0.", " . "]))
 def test_overrides_of_any_kind(path: tuple[Any, ...], value: str, glue: str) -> None:
     outcome(TEXT, (glue.join(map(str, path)) + "=" + value,))
+
+
+NAMES = ["nonsense", "pt >", -1, None, [], {}, {"nonsense": 1}, ["a", "a"], 1e300, True, 0.5, 10**6, "clusters"]
+
+
+@SETTINGS
+@given(st.sampled_from(list(PLAIN)), st.data())
+def test_two_mistakes_tell_nothing_that_neither_tells_alone(name: str, data: st.DataObject) -> None:
+    places = st.sampled_from([path for other, path in PLACES if other == name])
+    one, two = data.draw(places), data.draw(places)
+    first, second = data.draw(st.sampled_from(NAMES)), data.draw(st.sampled_from(NAMES))
+    both = {}
+    for key, changes in {"1": [(one, first)], "2": [(two, second)], "12": [(one, first), (two, second)]}.items():
+        spec: Any = copy.deepcopy(PLAIN[name])
+        for path, value in changes:
+            assume(path in paths(spec))
+            put(spec, path, value)
+        both[key] = sentences(to_yaml(spec))
+    assert both["12"] <= both["1"] | both["2"]
+
+
+def sentences(text: str) -> set[tuple[Any, str]]:
+    """Places and sentences, without the lists of what else is known, which what is wrong is no part of."""
+    try:
+        found = with_plan(examine_text(text, name="s.yaml")).mistakes
+    except SpecError as error:
+        return {((), str(error))}
+    return {(mistake.path, re.sub("; known are.*", "", mistake.message)) for mistake in found}

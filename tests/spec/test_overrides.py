@@ -55,6 +55,9 @@ def test_overrides_replace_values_and_make_missing_keys(small: str) -> None:
         ("seed=[1", "this is not YAML: a `,` or the closing `]` is missing (opened in line 1)"),
         ("data.selections.good.where=pt >", "in the expression `pt >`: the expression ends too early"),
         (".".join("a" * 3000) + "=1", "the key is more than 40 deep"),
+        ("include=other.yaml", "`include` is followed before anything is set; write it into the spec"),
+        ("data.samples.signal.files=[]", "`files` must have at least 1 item, found 0"),
+        ("data.inputs.jet={}", "`jet` needs `of`, a collection"),
     ],
 )
 def test_a_mistake_of_an_override_is_told_as_such(small: str, override: str, message: str) -> None:

@@ -231,7 +231,7 @@ def test_tensorboard_tells_the_phases(phased: tuple[Any, Any, str]) -> None:
 
 
 def test_more_validations_than_steps_are_told(toy: Any) -> None:
-    with pytest.raises(TrainingError, match=r"training\.validations_per_epoch is 14, but an epoch has no more than 13"):
+    with pytest.raises(TrainingError, match=r"`validations_per_epoch` is 14, but an epoch has no more than 13"):
         toy.train("too-many", ["training.validations_per_epoch=14"])
 
 

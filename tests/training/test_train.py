@@ -232,7 +232,7 @@ def test_watching_a_metric_that_is_not_there_is_told_before_training(toy: Any) -
         TrainingError, match=r"best watches validation\.tagging, but the validation split has 0 rows; the"
     ):
         toy.train("unwatched", [no_validation])
-    with pytest.raises(TrainingError, match=r"training: best watches train\.confusion, .* it has train\.tagging"):
+    with pytest.raises(TrainingError, match=r"best watches train\.confusion, .* it has train\.tagging"):
         toy.train("unwatched", ["training.best={metric: train.confusion}", "training.updates=[{minimize: tagging}]"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +171,8 @@ def missing_branch(name: str, known: Iterable[str]) -> str:
     if not names:
         return f"there is no branch '{name}'; the file has no branches at all"
     lower = {candidate.lower(): candidate for candidate in names}
-    near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
+    inner = [each for each in names if re.split(r"[./]", each)[-1] == name]
+    near = inner[:3] or [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
     hint = f"the nearest are {', '.join(near)}" if near else f"none of its {len(names)} branches has a similar name"
     return f"there is no branch '{name}'; {hint}"
 
@@ -185,6 +187,10 @@ def expand_files(patterns: Iterable[str]) -> list[str]:
     for pattern in patterns:
         matches = [pattern] if "://" in pattern else _matches(pattern)
         files = [match for match in matches if "://" in match or Path(match).is_file()]
+        if not files and matches:
+            raise DataError(
+                f"no file matches '{pattern}', which is a folder; name the files in it, as in '{Path(pattern) / '*'}'"
+            )
         if not files:
             raise DataError(f"no file matches '{pattern}'{_nearest_place(pattern)}")
         found.update(files)

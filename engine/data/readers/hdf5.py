@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class HDF5Reader(FileReader):
         """Open the file and list its columns.
 
         Raises:
-            DataError: no HDF5 file, damaged, no such group or dataset, or columns of different lengths.
+            DataError: no HDF5 file, damaged, no such group or dataset, or no length that most columns have.
         """
         super().__init__(path)
         with self._opening("an HDF5 file"):
@@ -46,10 +47,11 @@ class HDF5Reader(FileReader):
             self._sources = self._find(tree)
             self._branches = {name: _describe(name, source) for name, source in self._sources.items()}
             self._entries = self._length()
+            self._branches.update(self._of_other_length())
 
     @property
     def entries(self) -> int:
-        """Number of entries: the length of every column."""
+        """Number of entries: the length of most columns, and of all that can be read."""
         return self._entries
 
     def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Column]:
@@ -101,12 +103,21 @@ class HDF5Reader(FileReader):
         return sources
 
     def _length(self) -> int:
-        """The common length of the columns."""
+        """The length that most datasets have."""
         lengths = {source.dataset.name.strip("/"): int(source.dataset.shape[0]) for source in self._sources.values()}
-        if len(set(lengths.values())) > 1:
-            shown = ", ".join(f"{name} has {length}" for name, length in list(lengths.items())[:4])
+        usual = Counter(lengths.values()).most_common(2)
+        if len(usual) == 2 and usual[0][1] == usual[1][1]:
+            examples = {length: name for name, length in reversed(lengths.items())}
+            shown = ", ".join(f"{examples[length]} has {length}" for length in dict.fromkeys(lengths.values()))
             raise DataError(f"{self.path}: the datasets have different lengths ({shown}); name one as `tree:`")
-        return next(iter(lengths.values()), 0)
+        return usual[0][0] if usual else 0
+
+    def _of_other_length(self) -> Iterator[tuple[str, BranchInfo]]:
+        """Columns that are not those of the entries, as most datasets are: metadata beside them, which are not read."""
+        for name, source in self._sources.items():
+            length = int(source.dataset.shape[0])
+            if length != self._entries:
+                yield name, BranchInfo(name, f"unknown: its length is {length}, that of most is {self._entries}", 0)
 
 
 def open_hdf5(path: str, resources: list[Any]) -> Any:

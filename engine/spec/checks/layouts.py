@@ -39,7 +39,7 @@ def _collection(collection: CollectionSpec) -> Iterator[Mistake]:
         yield from _field(field, collection)
     if collection.slots is not None and collection.fields and not slotted:
         message = f"`slots` needs fields whose branch names hold `{SLOT}`, the number of the slot"
-        yield Mistake((*collection.path, "slots"), message, of_key=True)
+        yield Mistake((*collection.path, "slots"), message, of_key=True, rests_on=(collection.path,))
 
 
 def _field(field: FieldSpec, collection: CollectionSpec) -> Iterator[Mistake]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.errors import Mistake, Path
 from engine.spec.experiment import Experiment
 from engine.spec.schema import lookup
-from engine.spec.sections import LayerSpec, NodeSpec
+from engine.spec.sections import BlockSpec, LayerSpec, NodeSpec
 from engine.spec.suggest import hint
 
 
@@ -29,10 +30,31 @@ def check_model(experiment: Experiment) -> Iterator[Mistake]:
         if block.name in primitives:
             message = f"`{block.name}` is the name of a block of the program; choose another"
             yield Mistake(block.path, message, of_key=True)
+        yield from _unused_parameters(block, experiment.document.get((*block.path, "graph")))
     known = [*primitives, *model.blocks]
     yield from _graph(model.graph, [*inputs, *model.graph], known)
     for block in model.blocks.values():
         yield from _graph(block.graph, [*block.inputs, *block.graph], known)
+
+
+def _unused_parameters(block: BlockSpec, graph: Any) -> Iterator[Mistake]:
+    """Parameters that no layer of the block depends on, so that to set them would change nothing."""
+    used = {name for text in _texts(graph) for name in re.findall(r"\$(\w+)", text)}
+    for name in block.parameters:
+        if name not in used:
+            message = (
+                f"`{block.name}` does not use its parameter `{name}`; write `${name}` where it is meant, or remove it"
+            )
+            yield Mistake((*block.path, "parameters", name), message, of_key=True)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value."""
+    if isinstance(value, str):
+        yield value
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for item in items:
+        yield from _texts(item)
 
 
 def _graph(graph: Mapping[str, NodeSpec], sources: list[str], blocks: list[str]) -> Iterator[Mistake]:

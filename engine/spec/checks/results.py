@@ -77,7 +77,8 @@ def _kind_of_target(spec: ChoiceSpec, experiment: Experiment) -> Iterator[Mistak
     if spec.kind in OF_NUMBERS and target.classes:
         yield Mistake(path, f"`{spec.kind}` is for numbers, and `{name}`, which it would look at, has classes")
     if spec.kind not in OF_NUMBERS and not target.classes and not _is_binary(target, experiment):
-        yield Mistake(path, f"`{spec.kind}` is for classes, and `{name}`, which it would look at, is a number")
+        message = f"`{spec.kind}` is for classes, and `{name}`, which it would look at, is a number"
+        yield Mistake(path, message, rests_on=(("training", "losses"),))
     if spec.kind == "object_selection" and target.kind != "objects":
         message = f"`object_selection` is for objects, and `{name}`, which it would look at, is of {target.kind}s"
         yield Mistake(path, message.replace("pairss", "pairs"))

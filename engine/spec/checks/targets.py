@@ -57,7 +57,7 @@ def _target(target: TargetSpec, data: DataSpec) -> Iterator[Mistake]:
     for index, name in enumerate(by_label(target)):
         if name not in labels:
             message = f"no sample has the label `{name}`{hint(name, labels)}"
-            yield Mistake((*path, "classes", index), message)
+            yield Mistake((*path, "classes", index), message, rests_on=(("data", "samples"),))
     yield from _names(target, data)
 
 

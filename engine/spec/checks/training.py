@@ -18,6 +18,8 @@ from engine.spec.suggest import hint
 from engine.spec.syntax import Arithmetic, Name, Negative, Node, Number
 
 SCORES = ("accuracy", "auc")
+LABELLED: tuple[Path, ...] = (("data", "samples"), ("training", "streams"), ("training", "phases"))
+"""What must be whole to say that no sample has a class."""
 
 
 def check_training(experiment: Experiment) -> Iterator[Mistake]:
@@ -98,7 +100,7 @@ def _classes(loss: LossSpec, target: TargetSpec, experiment: Experiment) -> Iter
     if samples and not any(label in target.classes for sample in samples for label in sample.labels):
         classes = ", ".join(f"`{name}`" for name in by_label(target))
         message = f"no sample of the stream `{stream.name}` has a class of `{target.name}` ({classes})"
-        yield Mistake(path, message)
+        yield Mistake(path, message, rests_on=LABELLED)
 
 
 def _untaught(experiment: Experiment) -> Iterator[Mistake]:
@@ -116,7 +118,7 @@ def _untaught(experiment: Experiment) -> Iterator[Mistake]:
                 f"no sample of the stream `{loss.stream}` has the class {', '.join(f'`{each}`' for each in absent)} of "
                 f"`{target.name}`, so `{output}` cannot learn it; add such a sample, or take it out of `classes`"
             )
-            yield Mistake((*loss.path, "target"), message)
+            yield Mistake((*loss.path, "target"), message, rests_on=LABELLED)
 
 
 def _samples(stream: StreamSpec, experiment: Experiment) -> list[SampleSpec]:
@@ -145,7 +147,8 @@ def _update(update: UpdateSpec, experiment: Experiment) -> Iterator[Mistake]:
             if name not in nodes:
                 yield unknown("node", name, nodes, (*where, index))
     if update.except_nodes and set(update.except_nodes) >= set(nodes):
-        yield Mistake(moved, "all nodes are excepted, so nothing is left to train")
+        message = "all nodes are excepted, so nothing is left to train"
+        yield Mistake(moved, message, rests_on=(("model", "graph"),))
     if update.schedule is not None and isinstance(update.schedule.options.get("metric"), str):
         where = (*update.schedule.path, update.schedule.kind, "metric")
         yield from check_metric(update.schedule.options["metric"], where, experiment)
