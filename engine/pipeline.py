@@ -8,23 +8,11 @@ from pathlib import Path
 
 from engine.devices import available_processors, resolve_device
 from engine.files import make_folder
-from engine.job import (
-    SKIPPED,
-    Job,
-    Outcome,
-    dataset_line,
-    evaluate_job,
-    export_network,
-    outcome,
-    prepare_data,
-    reopen,
-    stages,
-    start,
-    trained_network,
-)
+from engine.job import SKIPPED, Job, Outcome, dataset_line, outcome, prepare_data, reopen, start, trained_network
 from engine.progress import Progress
 from engine.repeat import evaluate_group, resume_group, run_repeated
 from engine.runs import check_place, create_evaluation, create_run, is_group, open_run
+from engine.stages import evaluate_job, export_network, stages
 
 
 def prepare(spec: Path, overrides: Sequence[str], prepared: Path, workers: int | None) -> Outcome:

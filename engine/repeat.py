@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ExportError, Interrupted, TrainingError
 from engine.files import read_json, write_json
-from engine.job import Outcome, dataset_line, evaluate_job, outcome, reopen, stages, start
+from engine.job import Outcome, dataset_line, outcome, reopen, start
 from engine.progress import Progress
 from engine.runs import GROUP, RunDirectory, alone_in, create_group
+from engine.stages import evaluate_job, stages
 
 if TYPE_CHECKING:
     from engine.data.store import PreparedDataset

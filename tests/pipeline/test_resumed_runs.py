@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from engine import job
+from engine import stages
 from engine.cli import main
 from engine.locks import held
 
@@ -97,7 +97,7 @@ def test_a_run_that_is_stopped_while_it_is_evaluated_says_how_to_go_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "evaluate_job", stopped)
+        patch.setattr(stages, "evaluate_job", stopped)
         result = CliRunner().invoke(main, ["run", "flat.yaml", "--workers", "1", "--device", "cpu"])
     assert result.exit_code == 130, result.output
     assert "interrupted; `engine resume runs/flat/0002` goes on" in result.output

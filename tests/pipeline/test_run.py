@@ -14,7 +14,7 @@ import pytest
 import uproot
 from click.testing import Result
 
-from engine import job
+from engine import stages
 from engine.errors import ExportError
 from engine.export.front import Front
 
@@ -143,14 +143,14 @@ def test_finished_stages_are_told_where_a_later_one_fails(
     def fails(*_: object) -> list[str]:
         raise ExportError("no such luck")
 
-    stages = finished_run / "stages.json"
-    kept = stages.read_text()
-    stages.write_text(json.dumps({name: lines for name, lines in json.loads(kept).items() if name != "export"}))
-    monkeypatch.setattr(job, "export_network", fails)
+    notes = finished_run / "stages.json"
+    kept = notes.read_text()
+    notes.write_text(json.dumps({name: lines for name, lines in json.loads(kept).items() if name != "export"}))
+    monkeypatch.setattr(stages, "export_network", fails)
     try:
         result = engine("resume", finished_run, "--device", "cpu")
     finally:
-        stages.write_text(kept)
+        notes.write_text(kept)
     assert result.exit_code == 5
     assert "trained 2 epochs" in result.output
     assert "no such luck" in result.output
