@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any
 
 import torch
+from engine_kernels.angles import cosine
 from torch import Tensor
 
 from engine.graph.portable import asinh, atan, atan2, cosh, hypot, log10, portable, sinh, tan
@@ -108,7 +109,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "log1p": one(torch.log1p),
     "log10": one(portable(torch.log10, log10)),
     "sin": one(torch.sin),
-    "cos": one(torch.cos),
+    "cos": one(cosine),
     "tan": one(portable(torch.tan, tan)),
     "atan": one(portable(torch.atan, atan)),
     "atan2": both(portable(torch.atan2, atan2)),

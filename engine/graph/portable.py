@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from engine_kernels.angles import cosine
 from torch import Tensor
 
 HALVINGS = 2
@@ -33,7 +34,8 @@ def hypot(first: Tensor, second: Tensor) -> Tensor:
 
 def tan(angle: Tensor) -> Tensor:
     """Tangent of an angle in rad."""
-    return torch.sin(angle) / torch.cos(angle)
+    tangent: Tensor = torch.sin(angle) / cosine(angle)
+    return tangent
 
 
 def log10(value: Tensor) -> Tensor:

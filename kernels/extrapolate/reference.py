@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..angles import cosine
+
 AngleOf = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -22,7 +24,7 @@ def perigee_about(tracks: Tensor, points: Tensor, angle_of: AngleOf = torch.atan
     """
     d0, z0, phi, theta, rho = tracks.unbind(-1)
     x, y, z = points.unbind(-1)
-    c, s = torch.cos(phi), torch.sin(phi)
+    c, s = cosine(phi), torch.sin(phi)
     Q, R = -(x * c + y * s), -d0 - (y * c - x * s)
     a, b = rho * Q, 1 + rho * R
     n = torch.sqrt(a * a + b * b)
@@ -33,7 +35,7 @@ def perigee_about(tracks: Tensor, points: Tensor, angle_of: AngleOf = torch.atan
     w = torch.where(straight, a, 0.0) / safe_b
     path = torch.where(straight, Q / safe_b * _arc_tangent_ratio(w * w), angle / safe_rho)
     return torch.stack(
-        torch.broadcast_tensors(new_d0, z0 - z - path * torch.cos(theta) / torch.sin(theta), phi - angle, theta, rho),
+        torch.broadcast_tensors(new_d0, z0 - z - path * cosine(theta) / torch.sin(theta), phi - angle, theta, rho),
         dim=-1,
     )
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..angles import cosine
 from . import track_model as model
 from .algebra import Symmetric, Vector, dot, factor, mix, plus, rows, solve, times
 from .problem import Status
@@ -57,7 +58,7 @@ def first_state(setup: Setup, v: Vector) -> State:
 
 def linearised(q: Any, cov: Any, v: Any, p: Any, t0: Tensor, approximate: bool) -> Linear:
     """See `track_model.linearise`: q, cov and p are numbers of the tracks, v and t0 of the problems."""
-    trig, point = (torch.sin(p[0]), torch.cos(p[0]), torch.cos(p[1]) / torch.sin(p[1])), [x.unsqueeze(-1) for x in v]
+    trig, point = (torch.sin(p[0]), cosine(p[0]), cosine(p[1]) / torch.sin(p[1])), [x.unsqueeze(-1) for x in v]
     return model.linearise(q, cov, tuple(point), p, trig, t0.unsqueeze(-1), approximate)  # type: ignore[arg-type]
 
 
@@ -143,7 +144,7 @@ def _followed(setup: Setup, f: Linear, state: State, fine: Tensor, back: Tensor,
 def _as_measured(setup: Setup, v: Vector) -> Vector:
     """The momenta that the measured helices have at the point v."""
     _, _, phi, theta, rho = setup.q
-    return phi + rho * (v[0].unsqueeze(-1) * torch.cos(phi) + v[1].unsqueeze(-1) * torch.sin(phi)), theta, rho
+    return phi + rho * (v[0].unsqueeze(-1) * cosine(phi) + v[1].unsqueeze(-1) * torch.sin(phi)), theta, rho
 
 
 def settle(setup: Setup, state: State) -> State:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..angles import cosine
 from .algebra import Symmetric, Vector, congruent
 from .problem import Problem, Solution, Status
 from .track_model import ROUNDING, Frame, basis, point_in
@@ -110,8 +111,8 @@ def frame_of(q: tuple[Tensor, Tensor, Tensor], weights: Tensor, good: Tensor) ->
     heaviest, any_good = torch.where(good, weights, -1.0).argmax(-1, keepdim=True), good.any(-1)
     z, phi, theta = (torch.gather(number, -1, heaviest).squeeze(-1) for number in q)
     phi, z = torch.where(any_good, phi, 0.0), torch.where(any_good, z, 0.0)
-    t = torch.where(any_good, torch.cos(theta) / torch.sin(theta), 0.0)
-    return Frame(torch.cos(phi), torch.sin(phi), t, phi, z)
+    t = torch.where(any_good, cosine(theta) / torch.sin(theta), 0.0)
+    return Frame(cosine(phi), torch.sin(phi), t, phi, z)
 
 
 def start_of(problem: Problem) -> Tensor:

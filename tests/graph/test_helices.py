@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import yaml
@@ -211,6 +212,12 @@ def test_the_compiler_finds_no_graph_break(make_network: MakeNetwork) -> None:
         torch.testing.assert_close(found, expected)
 
 
+def operations(graph: onnx.GraphProto) -> set[str]:
+    """The operations of a graph and of the graphs within it."""
+    inner = [part.g for node in graph.node for part in node.attribute if part.type == onnx.AttributeProto.GRAPH]
+    return {node.op_type for node in graph.node}.union(*map(operations, inner))
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("mode", ["exact", "ndive"])
 def test_onnx_gives_what_the_kernel_gives(make_network: MakeNetwork, tmp_path: Path, precision: str, mode: str) -> None:
@@ -230,6 +237,8 @@ def test_onnx_gives_what_the_kernel_gives(make_network: MakeNetwork, tmp_path: P
             output_names=[name.replace(".", "_") for name in names],
             dynamic_axes={**axes, **{name.replace(".", "_"): {0: "jets"} for name in names}}, opset_version=18,
         )  # fmt: skip
+    if precision == "float64":
+        assert "Cos" not in operations(onnx.load(tmp_path / "fit.onnx").graph), "not before onnxruntime 1.29"
     session = onnxruntime.InferenceSession(tmp_path / "fit.onnx", providers=["CPUExecutionProvider"])
     inputs, masks, _ = jets(400, seed=7)
     given = (inputs["perigee"], inputs["errors"], inputs["scores"], masks["perigee"])

@@ -7,6 +7,7 @@ hundreds of mm do not fit into half a float. While a network is written as ONNX,
 from __future__ import annotations
 
 import torch
+from engine_kernels.angles import cosine
 from engine_kernels.extrapolate import reference as helix
 from engine_kernels.extrapolate.api import extrapolate
 from engine_kernels.vertex_fit import reference as fitting
@@ -123,7 +124,7 @@ class Extrapolate(nn.Module):
             else:
                 perigee = extrapolate(tracks, point, mask)
             d0, z0, phi = perigee[..., 0], perigee[..., 1], perigee[..., 2]
-            nearest = torch.stack([d0 * torch.sin(phi), -d0 * torch.cos(phi), z0], dim=-1) + point.unsqueeze(1)
+            nearest = torch.stack([d0 * torch.sin(phi), -d0 * cosine(phi), z0], dim=-1) + point.unsqueeze(1)
         if mask is not None:
             nearest = torch.where(mask.unsqueeze(-1), nearest, 0.0)
         return [(perigee.float(), mask), (nearest.float(), mask)]
