@@ -14,6 +14,7 @@ from engine.data.inputs import is_row_input
 from engine.export.codes import Encode
 from engine.export.padded import PADDED_FUNCTIONS, Padded, PaddedBackend
 from engine.export.raw import ROW, RawInputs, codes_of
+from engine.graph.portable import earlier
 from engine.spec.expressions import Expression
 from engine.spec.layouts import base_or_name
 from engine.spec.sections.data import DataSpec, InputSpec, LayoutSpec
@@ -151,9 +152,8 @@ def stable_order(key: Tensor) -> Tensor:
 
     Each object's place is counted instead of sorted: ONNX has no stable sort, and objects are few.
     """
-    earlier = torch.ones(key.shape[1], key.shape[1], dtype=torch.bool, device=key.device).tril(-1)
     mine, other = key.unsqueeze(2), key.unsqueeze(1)
-    place = ((other < mine) | ((other == mine) & earlier)).sum(2)
+    place = ((other < mine) | ((other == mine) & earlier(key))).sum(2)
     numbers = torch.arange(key.shape[1], device=key.device).expand_as(place)
     return torch.zeros_like(place).scatter(1, place, numbers)
 

@@ -11,7 +11,7 @@ import torch
 from engine_kernels.angles import cosine
 from torch import Tensor
 
-from engine.graph.portable import asinh, atan, atan2, cosh, hypot, log10, portable, sinh, tan
+from engine.graph.portable import asinh, atan, atan2, cosh, earlier, hypot, log10, portable, sinh, tan
 
 Number = Tensor | float | int | bool
 
@@ -70,11 +70,10 @@ def rank(values: Tensor, mask: Tensor) -> Tensor:
         values: (rows, objects).
         mask: real objects, bool (rows, objects).
     """
-    earlier = torch.ones(values.shape[1], values.shape[1], dtype=torch.bool, device=values.device).tril(-1)
     mine, other = values.unsqueeze(2), values.unsqueeze(1)
     both_lost = torch.isnan(mine) & torch.isnan(other)
     below = (other < mine) | (torch.isnan(mine) & ~torch.isnan(other))
-    before = below | (((other == mine) | both_lost) & earlier)
+    before = below | (((other == mine) | both_lost) & earlier(values))
     return (before & mask.unsqueeze(1)).sum(2).to(values.dtype)
 
 

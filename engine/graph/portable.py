@@ -22,6 +22,12 @@ def portable(native: Callable[..., Tensor], made: Callable[..., Tensor]) -> Call
     return apply
 
 
+def earlier(objects: Tensor) -> Tensor:
+    """(objects, objects) bool, of (rows, objects): whether the second object comes before the first."""
+    place = torch.arange(objects.shape[1], device=objects.device)
+    return place.unsqueeze(0) < place.unsqueeze(1)
+
+
 def sigmoid(value: Tensor) -> Tensor:
     """1 / (1 + exp(-x)); that of the runtime has 7 places, not 7 digits, which small weights of a fit would feel."""
     return 1 / (1 + torch.exp(-value))
