@@ -178,7 +178,7 @@ setup(
     package_data={"engine.schemas": ["**/*.json"], "engine.specs": ["**/*.yaml", "**/*.json"]},
     ext_modules=[] if REASON is not None else [native_extension()],
     cmdclass={"build_ext": BuildNative},
-    install_requires=[  # the lowest versions that the tests have been passed with
+    install_requires=[  # the lowest that the default tests have been passed with
         "torch>=2.8",
         "numpy>=2.0",
         "PyYAML>=6",
@@ -197,7 +197,7 @@ setup(
         "tensorboard>=2.21",
         "safetensors>=0.4",
         "onnx>=1.18",
-        "onnxscript>=0.5",
+        "onnxscript>=0.6",
         "onnxruntime>=1.19",
         "fsspec>=2024.2",
     ],
