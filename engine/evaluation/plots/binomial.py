@@ -61,7 +61,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     stamp(upper, context.title, f"{context.predictions.which} split, {found}")
     tiny = bool((curves["p_value"] < LOWEST).any())
     smaller = f" Probabilities below {LOWEST:g} are drawn at {LOWEST:g}." if tiny else ""
-    outside = f" {values['outside']:,} rows are outside of the range." if values["outside"] else ""
+    outside = f" Rows outside of the range: {values['outside']:,}." if values["outside"] else ""
     caption = (
         f"Rows after `{result.options['cut']}` and what the efficiency over all rows makes one expect, with its "
         f"binomial standard deviation; below, two-sided exact binomial probabilities and the line at {SIGNIFICANT:g}, "

@@ -87,7 +87,7 @@ def _distributions(context: PlotContext, name: str, result: MetricResult) -> Dra
     legend_above(axes)
     stamp(axes, context.title, f"{context.predictions.which} split")
     caption = f"Distribution of {formula(result)} of {result.facts['of']} for each class, of unit area."
-    caption += f" {outside:,} rows outside of the axis are in its first and last bin." if outside else ""
+    caption += f" Rows outside of the axis, which are in its first and last bin: {outside:,}." if outside else ""
     return Drawing(name, figure, caption)
 
 

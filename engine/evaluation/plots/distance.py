@@ -70,7 +70,7 @@ def _distribution(context: PlotContext, name: str, result: MetricResult) -> Draw
     axes.set_ylabel("Fraction per bin")
     legend_above(axes, columns=1)
     stamp(axes, context.title, f"{context.predictions.which} split")
-    closer = f" The first bin holds {below:,} rows that are closer than the axis begins." if below else ""
+    closer = f" Closer than the axis begins, and in the first bin: {below:,}." if below else ""
     return Drawing(name, figure, f"Distance between output and target, of unit area.{closer}")
 
 

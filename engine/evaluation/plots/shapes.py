@@ -78,7 +78,7 @@ def _draw(context: PlotContext, name: str, result: MetricResult, look: Mapping[s
     values = part.values
     chance = f"χ² / dof = {values['chi2']:.1f} / {values['degrees_of_freedom']}, p = {values['p_value']:.2g}"
     stamp(upper, context.title, f"{context.predictions.which} split, {chance}")
-    outside = f" {values['outside']:,} rows are outside of the range." if values["outside"] else ""
+    outside = f" Rows outside of the range: {values['outside']:,}." if values["outside"] else ""
     return Drawing(name, figure, _caption(result) + outside)
 
 
