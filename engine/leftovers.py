@@ -1,7 +1,7 @@
 """Files that begin under a hidden name, and what is left of them where the process that wrote them was killed.
 
-The hidden name says which process of which host writes the file, so that another one can tell that it never will be
-complete: `.report.html.5f2c01aa.4711.part`.
+The hidden name says which process of which host or container writes the file, so that another one can tell that it
+never will be complete: `.report.html.5f2c01aa.4711.part`.
 """
 
 from __future__ import annotations
@@ -51,5 +51,8 @@ def _is_left(path: Path) -> bool:
 
 
 def _host() -> str:
-    """This host, in a few letters, as names of files are short."""
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    """This host, or the container that counts its own processes, in a few letters, as names of files are short."""
+    counted = ""
+    with suppress(OSError):  # Linux alone has it
+        counted = str(Path("/proc/self/ns/pid").readlink())
+    return f"{zlib.crc32(f'{socket.gethostname()} {counted}'.encode()):08x}"
