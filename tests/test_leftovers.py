@@ -55,7 +55,8 @@ def test_files_of_live_processes_and_of_other_hosts_stay(tmp_path: Path, monkeyp
     foreign = [tmp_path / name for name in (".c.json.part", ".c.json.12.part", ".d.part", ".e.x.part", "f.part")]
     for path in (ours, parent, *foreign):
         path.touch()
-    for module, function in ((socket, "gethostname"), (Path, "readlink")):  # another host; another container of this one
+    # Another host, and another container of this one.
+    for module, function in ((socket, "gethostname"), (Path, "readlink")):
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr(module, function, lambda *_: "elsewhere")
             leftovers.clear(tmp_path)
